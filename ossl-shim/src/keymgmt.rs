@@ -1,0 +1,270 @@
+//! Key management, provider-keymgmt(7): keys that exist already; there is nothing to import.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::marker::PhantomData;
+use std::ptr;
+
+use crate::abi::functions::{
+    KEYMGMT_DUP, KEYMGMT_EXPORT, KEYMGMT_EXPORT_TYPES, KEYMGMT_FREE, KEYMGMT_GEN,
+    KEYMGMT_GEN_CLEANUP, KEYMGMT_GEN_INIT, KEYMGMT_GEN_SET_PARAMS, KEYMGMT_GEN_SETTABLE_PARAMS,
+    KEYMGMT_GET_PARAMS, KEYMGMT_GETTABLE_PARAMS, KEYMGMT_HAS, KEYMGMT_LOAD, KEYMGMT_MATCH,
+    KEYMGMT_QUERY_OPERATION_NAME, KEYMGMT_VALIDATE,
+};
+use crate::abi::{Callback, OsslDispatch, OsslParam, select};
+use crate::boundary::{enter, quietly};
+use crate::fault::Fault;
+use crate::ownership::{ContextRef, Held, HeldKey, KeyReference, Owned};
+use crate::params::{Descriptor, ParamList, ParamsIn, ParamsOut};
+use crate::provider::{Operation, Provider};
+
+/// One key type (`EC`, `RSA`, …) of a provider.
+pub trait KeyManagement<P: Provider>: 'static {
+    /// Ended by [`Descriptor::END`].
+    const GETTABLE: &'static [Descriptor];
+
+    /// The parameters of the public half, ended by [`Descriptor::END`].
+    const PUBLIC: &'static [Descriptor];
+
+    /// Whether `key` is of this type.
+    fn accepts(key: &P::Key) -> bool;
+
+    /// The name under which OpenSSL fetches `operation` for such a key.
+    fn operation_name(operation: Operation) -> Option<&'static CStr>;
+
+    /// Whether the key has all that is selected.
+    fn has(key: &P::Key, selection: Selection) -> bool;
+
+    /// Whether two keys are the same in what is selected.
+    fn matches(key: &P::Key, other: &P::Key, selection: Selection) -> bool;
+
+    /// Answers the parameters in [`Self::GETTABLE`].
+    fn params(key: &P::Key, out: &mut ParamsOut<'_>) -> Result<(), P::Error>;
+
+    /// The key for another provider, as far as it may leave.
+    fn export(key: &P::Key, selection: Selection) -> Result<ParamList, P::Error>;
+
+    /// Makes a key.
+    fn generate(
+        provider: &P,
+        selection: Selection,
+        params: &ParamsIn<'_>,
+    ) -> Result<P::Key, P::Error>;
+}
+
+/// `OSSL_KEYMGMT_SELECT_*`: which parts of a key a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selection(c_int);
+
+impl Selection {
+    pub(crate) fn new(bits: c_int) -> Self {
+        Self(bits)
+    }
+
+    /// Nothing in particular: decoders are asked so when the program takes any kind of object.
+    pub fn anything(self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn private_key(self) -> bool {
+        self.0 & select::PRIVATE_KEY != 0
+    }
+
+    pub fn public_key(self) -> bool {
+        self.0 & select::PUBLIC_KEY != 0
+    }
+
+    pub fn parameters(self) -> bool {
+        self.0 & (select::DOMAIN_PARAMETERS | select::OTHER_PARAMETERS) != 0
+    }
+}
+
+pub(crate) struct Table<P, T>(PhantomData<(P, T)>);
+
+impl<P: Provider, T: KeyManagement<P>> Table<P, T> {
+    pub(crate) const DISPATCH: &'static [OsslDispatch] = &[
+        KEYMGMT_LOAD.entry(load::<P, T>),
+        KEYMGMT_FREE.entry(free::<P>),
+        KEYMGMT_GET_PARAMS.entry(get_params::<P, T>),
+        KEYMGMT_GETTABLE_PARAMS.entry(gettable_params::<P, T>),
+        KEYMGMT_QUERY_OPERATION_NAME.entry(query_operation_name::<P, T>),
+        KEYMGMT_HAS.entry(has::<P, T>),
+        KEYMGMT_VALIDATE.entry(validate::<P, T>),
+        KEYMGMT_MATCH.entry(matches::<P, T>),
+        KEYMGMT_EXPORT.entry(export::<P, T>),
+        KEYMGMT_EXPORT_TYPES.entry(export_types::<P, T>),
+        KEYMGMT_DUP.entry(dup::<P>),
+        KEYMGMT_GEN_INIT.entry(gen_init::<P, T>),
+        KEYMGMT_GEN_SET_PARAMS.entry(gen_set_params),
+        KEYMGMT_GEN_SETTABLE_PARAMS.entry(gen_settable_params),
+        KEYMGMT_GEN.entry(generate::<P>),
+        KEYMGMT_GEN_CLEANUP.entry(free::<P>),
+        OsslDispatch::END,
+    ];
+}
+
+/// # Safety
+/// `keydata` must be a key of ours.
+unsafe fn key<'a, P: Provider>(keydata: *const c_void) -> Result<&'a HeldKey<P>, Fault> {
+    // SAFETY: the caller's promise; keys are never mutably borrowed.
+    unsafe { Owned::borrow(keydata) }
+}
+
+unsafe extern "C" fn load<P: Provider, T: KeyManagement<P>>(
+    reference: *const c_void,
+    size: usize,
+) -> *mut c_void {
+    quietly(ptr::null_mut(), || {
+        // SAFETY: the core passes the reference that our store or decoder is just handing out.
+        let held = unsafe { KeyReference::<P>::resolve(reference, size) };
+        held.filter(|held| T::accepts(&held.value))
+            .map_or(ptr::null_mut(), Owned::<HeldKey<P>>::hand_over)
+    })
+}
+
+unsafe extern "C" fn free<P: Provider>(keydata: *mut c_void) {
+    // SAFETY: the core gives a key of ours back.
+    quietly((), || {
+        drop(unsafe { Owned::<HeldKey<P>>::take_back(keydata) })
+    });
+}
+
+unsafe extern "C" fn dup<P: Provider>(keydata: *const c_void, _: c_int) -> *mut c_void {
+    quietly(ptr::null_mut(), || {
+        // SAFETY: the core passes a key of ours.
+        unsafe { key::<P>(keydata) }.map_or(ptr::null_mut(), |held| {
+            Owned::hand_over(Held {
+                context: held.context,
+                value: held.value.clone(),
+            })
+        })
+    })
+}
+
+unsafe extern "C" fn get_params<P: Provider, T: KeyManagement<P>>(
+    keydata: *mut c_void,
+    params: *mut OsslParam,
+) -> c_int {
+    // SAFETY: the core passes a key of ours and its terminated array.
+    let (held, mut out) = unsafe { (key::<P>(keydata), ParamsOut::new(params)) };
+    enter(context_of(&held), c"keymgmt_get_params", |_| {
+        T::params(&held?.value, &mut out)?;
+        Ok(1)
+    })
+}
+
+unsafe extern "C" fn gettable_params<P: Provider, T: KeyManagement<P>>(
+    _: *mut c_void,
+) -> *const OsslParam {
+    Descriptor::table(T::GETTABLE)
+}
+
+unsafe extern "C" fn query_operation_name<P: Provider, T: KeyManagement<P>>(
+    operation: c_int,
+) -> *const std::ffi::c_char {
+    quietly(ptr::null(), || {
+        Operation::from_number(operation)
+            .and_then(T::operation_name)
+            .map_or(ptr::null(), CStr::as_ptr)
+    })
+}
+
+unsafe extern "C" fn has<P: Provider, T: KeyManagement<P>>(
+    keydata: *const c_void,
+    selection: c_int,
+) -> c_int {
+    quietly(0, || {
+        // SAFETY: the core passes a key of ours.
+        unsafe { key::<P>(keydata) }.map_or(0, |held| {
+            c_int::from(T::has(&held.value, Selection(selection)))
+        })
+    })
+}
+
+/// A key that a token holds was validated when the token made or took it; what can be checked here
+/// is that the parts are there.
+unsafe extern "C" fn validate<P: Provider, T: KeyManagement<P>>(
+    keydata: *const c_void,
+    selection: c_int,
+    _: c_int,
+) -> c_int {
+    // SAFETY: as `has`.
+    unsafe { has::<P, T>(keydata, selection) }
+}
+
+unsafe extern "C" fn matches<P: Provider, T: KeyManagement<P>>(
+    keydata: *const c_void,
+    other: *const c_void,
+    selection: c_int,
+) -> c_int {
+    quietly(0, || {
+        // SAFETY: the core passes two keys of ours.
+        match unsafe { (key::<P>(keydata), key::<P>(other)) } {
+            (Ok(key), Ok(other)) => {
+                c_int::from(T::matches(&key.value, &other.value, Selection(selection)))
+            }
+            _ => 0,
+        }
+    })
+}
+
+unsafe extern "C" fn export<P: Provider, T: KeyManagement<P>>(
+    keydata: *mut c_void,
+    selection: c_int,
+    callback: Option<Callback>,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: the core passes a key of ours.
+    let held = unsafe { key::<P>(keydata) };
+    enter(context_of(&held), c"keymgmt_export", |_| {
+        let params = T::export(&held?.value, Selection(selection))?;
+        let callback = callback.ok_or(Fault::Null("the export callback"))?;
+        // SAFETY: the callback is the core's, and `params` lives through the call.
+        Ok(unsafe { callback(params.as_ptr(), data) })
+    })
+}
+
+unsafe extern "C" fn export_types<P: Provider, T: KeyManagement<P>>(
+    _selection: c_int,
+) -> *const OsslParam {
+    Descriptor::table(T::PUBLIC)
+}
+
+/// The key is made here already: all that a provider needs is in the parameters of `gen_init`, and
+/// `gen_set_params` comes later only for callers that set algorithm parameters of other providers.
+unsafe extern "C" fn gen_init<P: Provider, T: KeyManagement<P>>(
+    provctx: *mut c_void,
+    selection: c_int,
+    params: *const OsslParam,
+) -> *mut c_void {
+    // SAFETY: the core passes our context and its terminated array.
+    let (context, params) = unsafe { (ContextRef::<P>::new(provctx), ParamsIn::new(params)) };
+    enter(context, c"keymgmt_gen_init", |context| {
+        let inner = context.get();
+        let value = inner
+            .core
+            .shielded(|| T::generate(&inner.provider, Selection(selection), &params))?;
+        Ok(Owned::hand_over(Held { context, value }))
+    })
+}
+
+unsafe extern "C" fn gen_set_params(_: *mut c_void, _: *const OsslParam) -> c_int {
+    1
+}
+
+unsafe extern "C" fn gen_settable_params(_: *mut c_void, _: *mut c_void) -> *const OsslParam {
+    const NONE: &[Descriptor] = &[Descriptor::END];
+    Descriptor::table(NONE)
+}
+
+unsafe extern "C" fn generate<P: Provider>(
+    genctx: *mut c_void,
+    _: Option<Callback>,
+    _: *mut c_void,
+) -> *mut c_void {
+    // SAFETY: the generation context is the key that `gen_init` made.
+    unsafe { dup::<P>(genctx, 0) }
+}
+
+fn context_of<P: Provider>(held: &Result<&HeldKey<P>, Fault>) -> Result<ContextRef<P>, Fault> {
+    held.as_ref().map(|held| held.context).map_err(Clone::clone)
+}

@@ -1,0 +1,127 @@
+//! Parameters that OpenSSL passes in.
+
+use std::ffi::{CStr, c_char, c_uint};
+use std::marker::PhantomData;
+use std::slice;
+
+use crate::abi::{OsslParam, data_type};
+use crate::fault::Fault;
+
+/// A parameter that callers give either as a number or by name (`saltlen`, `pad-mode`).
+#[derive(Debug, PartialEq, Eq)]
+pub enum IntOrText<'a> {
+    Int(i64),
+    Text(&'a str),
+}
+
+/// An array of parameters, borrowed for one call.
+pub struct ParamsIn<'a> {
+    first: *const OsslParam,
+    lent: PhantomData<&'a OsslParam>,
+}
+
+impl<'a> ParamsIn<'a> {
+    /// # Safety
+    /// `first` must be null or a terminated array, readable with its data for `'a`.
+    pub unsafe fn new(first: *const OsslParam) -> Self {
+        Self {
+            first,
+            lent: PhantomData,
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// A text, given as `UTF8_STRING` or `UTF8_PTR`.
+    pub fn utf8(&self, name: &CStr) -> Result<Option<&'a str>, Fault> {
+        self.find(name).map(|param| text(name, param)).transpose()
+    }
+
+    /// An integer of 4 or 8 bytes, signed or unsigned.
+    pub fn int(&self, name: &CStr) -> Result<Option<i64>, Fault> {
+        self.find(name)
+            .map(|param| integer(name, param))
+            .transpose()
+    }
+
+    /// A number or a name.
+    pub fn int_or_text(&self, name: &CStr) -> Result<Option<IntOrText<'a>>, Fault> {
+        let Some(param) = self.find(name) else {
+            return Ok(None);
+        };
+        let value = match param.data_type {
+            data_type::UTF8_STRING | data_type::UTF8_PTR => IntOrText::Text(text(name, param)?),
+            _ => IntOrText::Int(integer(name, param)?),
+        };
+        Ok(Some(value))
+    }
+
+    fn find(&self, name: &CStr) -> Option<&'a OsslParam> {
+        self.iter().find(|param| {
+            // SAFETY: `iter` stops at the null key, and keys are C strings (see `new`).
+            let key = unsafe { CStr::from_ptr(param.key) };
+            key == name
+        })
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &'a OsslParam> + use<'a> {
+        let mut next = self.first;
+        std::iter::from_fn(move || {
+            // SAFETY: the array is terminated by a null key (see `new`), and `next` never passes
+            // the terminator.
+            let param = unsafe { next.as_ref() }.filter(|param| !param.key.is_null())?;
+            // SAFETY: `param` was not the terminator, so another element follows.
+            next = unsafe { next.add(1) };
+            Some(param)
+        })
+    }
+}
+
+fn fault(name: &CStr, problem: &'static str) -> Fault {
+    Fault::Param {
+        name: name.to_string_lossy().into_owned(),
+        problem,
+    }
+}
+
+fn text<'a>(name: &CStr, param: &'a OsslParam) -> Result<&'a str, Fault> {
+    let start: *const u8 = match param.data_type {
+        data_type::UTF8_STRING => param.data.cast_const().cast(),
+        data_type::UTF8_PTR if !param.data.is_null() => {
+            // SAFETY: the data of a UTF8_PTR is a pointer to the text, OSSL_PARAM(3).
+            unsafe { param.data.cast::<*const c_char>().read_unaligned().cast() }
+        }
+        _ => return Err(fault(name, "text expected")),
+    };
+    if start.is_null() {
+        return Err(fault(name, "text expected, nothing given"));
+    }
+    // SAFETY: a UTF-8 parameter has `data_size` bytes without a terminating NUL (OSSL_PARAM(3)).
+    let bytes = unsafe { slice::from_raw_parts(start, param.data_size) };
+    let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    std::str::from_utf8(bytes).map_err(|_| fault(name, "not UTF-8"))
+}
+
+fn integer(name: &CStr, param: &OsslParam) -> Result<i64, Fault> {
+    const SIGNED: c_uint = data_type::INTEGER;
+    const UNSIGNED: c_uint = data_type::UNSIGNED_INTEGER;
+    if param.data.is_null() {
+        return Err(fault(name, "a number expected, nothing given"));
+    }
+    // SAFETY: an integer parameter has `data_size` bytes in native order (OSSL_PARAM(3)); the
+    // alignment is not promised, hence the unaligned reads.
+    unsafe {
+        match (param.data_type, param.data_size) {
+            (SIGNED, 4) => Ok(param.data.cast::<i32>().read_unaligned().into()),
+            (SIGNED, 8) => Ok(param.data.cast::<i64>().read_unaligned()),
+            (UNSIGNED, 4) => Ok(param.data.cast::<u32>().read_unaligned().into()),
+            (UNSIGNED, 8) => i64::try_from(param.data.cast::<u64>().read_unaligned())
+                .map_err(|_| fault(name, "the number is too large")),
+            (SIGNED | UNSIGNED, _) => Err(fault(name, "a number of 4 or 8 bytes expected")),
+            _ => Err(fault(name, "a number expected")),
+        }
+    }
+}

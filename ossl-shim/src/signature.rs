@@ -1,0 +1,322 @@
+//! Signatures, provider-signature(7): signing only. Verification is the default provider's, with
+//! the exported public half.
+
+use std::ffi::{CStr, c_char, c_int, c_uchar, c_void};
+use std::marker::PhantomData;
+use std::slice;
+
+use crate::abi::functions::{
+    SIGNATURE_DIGEST_SIGN_FINAL, SIGNATURE_DIGEST_SIGN_INIT, SIGNATURE_DIGEST_SIGN_UPDATE,
+    SIGNATURE_DUPCTX, SIGNATURE_FREECTX, SIGNATURE_GET_CTX_PARAMS, SIGNATURE_GETTABLE_CTX_PARAMS,
+    SIGNATURE_NEWCTX, SIGNATURE_SET_CTX_PARAMS, SIGNATURE_SETTABLE_CTX_PARAMS, SIGNATURE_SIGN,
+    SIGNATURE_SIGN_INIT,
+};
+use crate::abi::{OsslDispatch, OsslParam};
+use crate::boundary::{enter, quietly};
+use crate::fault::Fault;
+use crate::ownership::{ContextRef, Held, HeldKey, Owned};
+use crate::params::{Descriptor, ParamsIn, ParamsOut};
+use crate::provider::Provider;
+
+/// A signature algorithm; the value is one operation's context.
+pub trait Signature<P: Provider>: Sized + Send + 'static {
+    /// Ended by [`Descriptor::END`].
+    const GETTABLE: &'static [Descriptor];
+
+    /// Ended by [`Descriptor::END`].
+    const SETTABLE: &'static [Descriptor];
+
+    fn new(provider: &P) -> Result<Self, P::Error>;
+
+    /// A copy, `EVP_MD_CTX_copy`.
+    fn duplicate(&self) -> Result<Self, P::Error>;
+
+    /// Starts `EVP_PKEY_sign`. Without a key, the one of the last start is used again.
+    fn sign_init(&mut self, key: Option<&P::Key>) -> Result<(), P::Error>;
+
+    /// Signs what the caller has hashed; returns the bytes written to `signature`, which has
+    /// [`Self::max_size`] bytes or more.
+    fn sign(&mut self, data: &[u8], signature: &mut [u8]) -> Result<usize, P::Error>;
+
+    /// Starts `EVP_DigestSign`. libssl calls this for each candidate algorithm to see which ones
+    /// the key takes: it must not touch the hardware.
+    fn digest_sign_init(
+        &mut self,
+        digest: Option<&str>,
+        key: Option<&P::Key>,
+    ) -> Result<(), P::Error>;
+
+    fn digest_sign_update(&mut self, data: &[u8]) -> Result<(), P::Error>;
+
+    /// Signs what was hashed, as [`Self::sign`].
+    fn digest_sign_final(&mut self, signature: &mut [u8]) -> Result<usize, P::Error>;
+
+    /// The size in bytes that a signature can have.
+    fn max_size(&self) -> Result<usize, P::Error>;
+
+    fn set_params(&mut self, params: &ParamsIn<'_>) -> Result<(), P::Error>;
+
+    fn params(&self, out: &mut ParamsOut<'_>) -> Result<(), P::Error>;
+}
+
+pub(crate) struct Table<P, T>(PhantomData<(P, T)>);
+
+impl<P: Provider, T: Signature<P>> Table<P, T> {
+    pub(crate) const DISPATCH: &'static [OsslDispatch] = &[
+        SIGNATURE_NEWCTX.entry(newctx::<P, T>),
+        SIGNATURE_FREECTX.entry(freectx::<P, T>),
+        SIGNATURE_DUPCTX.entry(dupctx::<P, T>),
+        SIGNATURE_SIGN_INIT.entry(sign_init::<P, T>),
+        SIGNATURE_SIGN.entry(sign::<P, T>),
+        SIGNATURE_DIGEST_SIGN_INIT.entry(digest_sign_init::<P, T>),
+        SIGNATURE_DIGEST_SIGN_UPDATE.entry(digest_sign_update::<P, T>),
+        SIGNATURE_DIGEST_SIGN_FINAL.entry(digest_sign_final::<P, T>),
+        SIGNATURE_GET_CTX_PARAMS.entry(get_ctx_params::<P, T>),
+        SIGNATURE_GETTABLE_CTX_PARAMS.entry(gettable_ctx_params::<P, T>),
+        SIGNATURE_SET_CTX_PARAMS.entry(set_ctx_params::<P, T>),
+        SIGNATURE_SETTABLE_CTX_PARAMS.entry(settable_ctx_params::<P, T>),
+        OsslDispatch::END,
+    ];
+}
+
+/// Enters an operation on the context `ctx`.
+///
+/// # Safety
+/// `ctx` must be a context of `T` that no other thread uses.
+unsafe fn on<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    function: &CStr,
+    body: impl FnOnce(ContextRef<P>, &mut T) -> Result<c_int, P::Error>,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let held = unsafe { Owned::<Held<P, T>>::borrow_mut(ctx) };
+    match held {
+        Ok(held) => enter(Ok(held.context), function, |context| {
+            body(context, &mut held.value)
+        }),
+        Err(_) => 0,
+    }
+}
+
+/// # Safety
+/// `keydata` must be null or a key of ours.
+unsafe fn key<'a, P: Provider>(keydata: *const c_void) -> Option<&'a P::Key> {
+    // SAFETY: the caller's promise.
+    unsafe { Owned::<HeldKey<P>>::borrow(keydata) }
+        .ok()
+        .map(|held| &held.value)
+}
+
+unsafe extern "C" fn newctx<P: Provider, T: Signature<P>>(
+    provctx: *mut c_void,
+    _propq: *const c_char,
+) -> *mut c_void {
+    // SAFETY: the core passes our context.
+    enter(
+        unsafe { ContextRef::<P>::new(provctx) },
+        c"signature_newctx",
+        |context| {
+            let value = T::new(&context.get().provider)?;
+            Ok(Owned::hand_over(Held { context, value }))
+        },
+    )
+}
+
+unsafe extern "C" fn freectx<P: Provider, T: Signature<P>>(ctx: *mut c_void) {
+    // SAFETY: the core gives a context of ours back.
+    quietly((), || drop(unsafe { Owned::<Held<P, T>>::take_back(ctx) }));
+}
+
+unsafe extern "C" fn dupctx<P: Provider, T: Signature<P>>(ctx: *mut c_void) -> *mut c_void {
+    // SAFETY: the core passes a context of ours.
+    let Ok(held) = (unsafe { Owned::<Held<P, T>>::borrow(ctx) }) else {
+        return std::ptr::null_mut();
+    };
+    enter(Ok(held.context), c"signature_dupctx", |context| {
+        let value = held.value.duplicate()?;
+        Ok(Owned::hand_over(Held { context, value }))
+    })
+}
+
+unsafe extern "C" fn sign_init<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    keydata: *mut c_void,
+    params: *const OsslParam,
+) -> c_int {
+    // SAFETY: the core passes our context, a key of ours and its terminated array.
+    unsafe {
+        let (key, params) = (key::<P>(keydata), ParamsIn::new(params));
+        on::<P, T>(ctx, c"signature_sign_init", |_, operation| {
+            operation.sign_init(key)?;
+            operation.set_params(&params)?;
+            Ok(1)
+        })
+    }
+}
+
+unsafe extern "C" fn digest_sign_init<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    digest: *const c_char,
+    keydata: *mut c_void,
+    params: *const OsslParam,
+) -> c_int {
+    // SAFETY: as `sign_init`; the digest name is null or a C string.
+    unsafe {
+        let (key, params) = (key::<P>(keydata), ParamsIn::new(params));
+        let digest = (!digest.is_null()).then(|| CStr::from_ptr(digest).to_string_lossy());
+        let digest = digest.as_deref().filter(|name| !name.is_empty());
+        on::<P, T>(ctx, c"signature_digest_sign_init", |_, operation| {
+            operation.digest_sign_init(digest, key)?;
+            operation.set_params(&params)?;
+            Ok(1)
+        })
+    }
+}
+
+unsafe extern "C" fn digest_sign_update<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    data: *const c_uchar,
+    size: usize,
+) -> c_int {
+    // SAFETY: the core passes our context and `size` readable bytes.
+    unsafe {
+        let data = bytes(data, size);
+        on::<P, T>(ctx, c"signature_digest_sign_update", |_, operation| {
+            operation.digest_sign_update(data)?;
+            Ok(1)
+        })
+    }
+}
+
+unsafe extern "C" fn sign<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    signature: *mut c_uchar,
+    written: *mut usize,
+    size: usize,
+    data: *const c_uchar,
+    data_size: usize,
+) -> c_int {
+    // SAFETY: the core passes our context, its buffers and their sizes.
+    unsafe {
+        let data = bytes(data, data_size);
+        on::<P, T>(ctx, c"signature_sign", |context, operation| {
+            into_buffer(
+                context,
+                operation,
+                signature,
+                written,
+                size,
+                |operation, out| operation.sign(data, out),
+            )
+        })
+    }
+}
+
+unsafe extern "C" fn digest_sign_final<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    signature: *mut c_uchar,
+    written: *mut usize,
+    size: usize,
+) -> c_int {
+    // SAFETY: as `sign`.
+    unsafe {
+        on::<P, T>(ctx, c"signature_digest_sign_final", |context, operation| {
+            into_buffer(
+                context,
+                operation,
+                signature,
+                written,
+                size,
+                T::digest_sign_final,
+            )
+        })
+    }
+}
+
+/// Answers the size if there is no buffer, else signs into it.
+///
+/// # Safety
+/// `signature` must be null or have `size` writable bytes; `written` must be writable.
+unsafe fn into_buffer<P: Provider, T: Signature<P>>(
+    context: ContextRef<P>,
+    operation: &mut T,
+    signature: *mut c_uchar,
+    written: *mut usize,
+    size: usize,
+    sign: impl FnOnce(&mut T, &mut [u8]) -> Result<usize, P::Error>,
+) -> Result<c_int, P::Error> {
+    // SAFETY: the caller's promise.
+    let written = unsafe { written.as_mut() }.ok_or(Fault::Null("the signature's size"))?;
+    let needed = operation.max_size()?;
+    if signature.is_null() {
+        *written = needed;
+        return Ok(1);
+    }
+    if size < needed {
+        return Err(Fault::BufferTooSmall {
+            needed,
+            given: size,
+        }
+        .into());
+    }
+    // SAFETY: `size` writable bytes; they are the caller's memory and may be uninitialised, so
+    // they are cleared before a slice of them is made.
+    let out = unsafe {
+        signature.write_bytes(0, needed);
+        slice::from_raw_parts_mut(signature, needed)
+    };
+    *written = context.get().core.shielded(|| sign(operation, out))?;
+    Ok(1)
+}
+
+unsafe extern "C" fn get_ctx_params<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    params: *mut OsslParam,
+) -> c_int {
+    // SAFETY: the core passes our context and its terminated array.
+    unsafe {
+        let mut out = ParamsOut::new(params);
+        on::<P, T>(ctx, c"signature_get_ctx_params", |_, operation| {
+            operation.params(&mut out)?;
+            Ok(1)
+        })
+    }
+}
+
+unsafe extern "C" fn set_ctx_params<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    params: *const OsslParam,
+) -> c_int {
+    // SAFETY: as `get_ctx_params`.
+    unsafe {
+        let params = ParamsIn::new(params);
+        on::<P, T>(ctx, c"signature_set_ctx_params", |_, operation| {
+            operation.set_params(&params)?;
+            Ok(1)
+        })
+    }
+}
+
+unsafe extern "C" fn gettable_ctx_params<P: Provider, T: Signature<P>>(
+    _: *mut c_void,
+    _: *mut c_void,
+) -> *const OsslParam {
+    Descriptor::table(T::GETTABLE)
+}
+
+unsafe extern "C" fn settable_ctx_params<P: Provider, T: Signature<P>>(
+    _: *mut c_void,
+    _: *mut c_void,
+) -> *const OsslParam {
+    Descriptor::table(T::SETTABLE)
+}
+
+/// # Safety
+/// `data` must be null or have `size` readable bytes.
+unsafe fn bytes<'a>(data: *const c_uchar, size: usize) -> &'a [u8] {
+    if data.is_null() || size == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { slice::from_raw_parts(data, size) }
+}

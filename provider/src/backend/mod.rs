@@ -1,0 +1,74 @@
+//! Kinds of hardware. A new one is a folder here, a variant of [`Uri`], and an arm in [`find`].
+
+pub mod pkcs11;
+
+use ossl_shim::Passphrase;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::key::{Key, PublicKey};
+use crate::pin::Pin;
+use crate::uri::Uri;
+
+/// What the program wants to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    Anything,
+    PrivateKey,
+    PublicKey,
+    Certificate,
+    /// Something that no hardware has (a CRL).
+    Nothing,
+}
+
+/// What was found under a URI.
+pub enum Found {
+    Key(Key),
+    PublicKey(PublicKey),
+    /// X.509, DER.
+    Certificate(Vec<u8>),
+    /// Another URI, where the first one named many things.
+    Name {
+        uri: String,
+        description: String,
+    },
+}
+
+/// Who can be asked for a PIN during one call.
+pub struct Login<'a, 'p> {
+    passphrase: Option<&'a mut Passphrase<'p>>,
+}
+
+impl<'a, 'p> Login<'a, 'p> {
+    /// The program's own prompt, which OpenSSL offers while a key is loaded.
+    pub fn interactive(passphrase: &'a mut Passphrase<'p>) -> Self {
+        Self {
+            passphrase: Some(passphrase),
+        }
+    }
+
+    /// Nobody: at a signature OpenSSL offers no prompt.
+    pub fn unattended() -> Login<'static, 'static> {
+        Login { passphrase: None }
+    }
+
+    /// Asks for the PIN of `what`; `None` if nobody can be asked or nothing was answered.
+    pub fn ask(&mut self, what: &str) -> Option<Pin> {
+        let passphrase = self.passphrase.as_deref_mut()?;
+        let info = std::ffi::CString::new(what.replace('\0', " ")).ok()?;
+        let pin = Pin::filled(|buffer| passphrase.ask(&info, buffer))?;
+        (!pin.is_empty()).then_some(pin)
+    }
+}
+
+/// The objects that `uri` names. An empty answer is an error.
+pub fn find(
+    config: &Config,
+    uri: &Uri,
+    wanted: Wanted,
+    login: &mut Login<'_, '_>,
+) -> Result<Vec<Found>> {
+    match uri {
+        Uri::Pkcs11(uri) => pkcs11::find(config, uri, wanted, login),
+    }
+}

@@ -1,0 +1,278 @@
+//! A private key on a PKCS#11 token.
+
+use std::borrow::Cow;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use cryptoki::error::{Error as CryptokiError, RvError};
+use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::object::{ObjectClass, ObjectHandle};
+use ossl_shim::process::PerProcess;
+
+use super::failure::{code, failed, is_loss};
+use super::login::{log_in, log_in_for_key};
+use super::object::{Object, Pattern};
+use super::search::public_half;
+use super::sessions::Lease;
+use super::token::Token;
+use crate::backend::Login;
+use crate::digest::Digest;
+use crate::encoding::digest_info::digest_info;
+use crate::encoding::pss;
+use crate::error::{Error, Reason, Result};
+use crate::key::{HardwareKey, PublicKey, Scheme};
+use crate::pin::PinPolicy;
+
+/// The key. It finds itself again after a fork or a loss.
+pub struct Pkcs11Key {
+    token: &'static Token,
+    public: PublicKey,
+    uri: String,
+    name: String,
+    pattern: Pattern,
+    may_sign: bool,
+    always_authenticate: bool,
+    policy: PinPolicy,
+    /// Where the key is now, in this process.
+    place: PerProcess<Mutex<Option<Place>>>,
+}
+
+/// An object handle and the epoch of the sessions it is good for.
+#[derive(Clone, Copy)]
+struct Place {
+    epoch: u64,
+    handle: ObjectHandle,
+}
+
+/// What to send: a mechanism and its input.
+struct Plan<'a> {
+    mechanism: Mechanism<'static>,
+    input: Cow<'a, [u8]>,
+}
+
+/// Why an attempt failed: in a call that a new session may mend, or for good.
+enum Failure {
+    Call(CryptokiError),
+    Final(Error),
+}
+
+impl Pkcs11Key {
+    pub fn new(
+        token: &'static Token,
+        object: &Object,
+        public: PublicKey,
+        policy: &PinPolicy,
+        epoch: u64,
+    ) -> Self {
+        let place = Place {
+            epoch,
+            handle: object.handle,
+        };
+        let key = Self {
+            token,
+            public,
+            uri: object.uri(token).to_string(),
+            name: object.name(),
+            pattern: object.pattern(),
+            may_sign: object.may_sign(),
+            always_authenticate: object.always_authenticate(),
+            policy: policy.clone(),
+            place: PerProcess::new(),
+        };
+        *key.place() = Some(place);
+        key
+    }
+
+    fn place(&self) -> MutexGuard<'_, Option<Place>> {
+        let place = self.place.get(Mutex::default);
+        place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn attempted(&self) -> String {
+        format!("signing on {}, key \"{}\"", self.token.identity, self.name)
+    }
+
+    /// One signature from start to end on one session.
+    fn attempt(
+        &self,
+        plan: &Plan<'_>,
+        signature: &mut [u8],
+    ) -> std::result::Result<usize, Failure> {
+        let session = self.session().map_err(Failure::Final)?;
+        let outcome = self.sign_on(&session, plan, signature);
+        match outcome {
+            Ok(size) => Ok(size),
+            Err(Failure::Call(error)) if is_loss(&error) => {
+                if code(&error) == Some(RvError::CryptokiNotInitialized) {
+                    self.token.module.was_finalized();
+                }
+                self.token.sessions().lose(session.epoch);
+                Err(Failure::Call(error))
+            }
+            Err(other) => {
+                session.discard();
+                Err(other)
+            }
+        }
+    }
+
+    fn sign_on(
+        &self,
+        session: &Lease,
+        plan: &Plan<'_>,
+        signature: &mut [u8],
+    ) -> std::result::Result<usize, Failure> {
+        let handle = self.handle(session)?;
+        session
+            .sign_init(&plan.mechanism, handle)
+            .map_err(Failure::Call)?;
+        if self.always_authenticate {
+            log_in_for_key(self.token, session, &self.policy).map_err(Failure::Final)?;
+        }
+        let raw = &self.token.module.raw;
+        raw.sign(session, &plan.input, signature)
+            .map_err(Failure::Call)
+    }
+
+    /// A session with the user logged in. In a forked child and after a loss this is where the PIN
+    /// is asked for again.
+    fn session(&self) -> Result<Lease> {
+        log_in(self.token, &self.policy, None, &mut Login::unattended())?;
+        Lease::take(self.token)
+    }
+
+    /// The key's handle in the epoch of `session`.
+    fn handle(&self, session: &Lease) -> std::result::Result<ObjectHandle, Failure> {
+        if let Some(place) = *self.place() {
+            if place.epoch == session.epoch {
+                return Ok(place.handle);
+            }
+        }
+        let handle = self.find_again(session)?;
+        *self.place() = Some(Place {
+            epoch: session.epoch,
+            handle,
+        });
+        Ok(handle)
+    }
+
+    fn find_again(&self, session: &Lease) -> std::result::Result<ObjectHandle, Failure> {
+        log::debug!("finding {} again", self.uri);
+        let class = Some(ObjectClass::PRIVATE_KEY);
+        let found =
+            Object::find(self.token, session, &self.pattern, class).map_err(Failure::Call)?;
+        let [object] = &found[..] else {
+            return Err(Failure::Final(Error::new(
+                Reason::NoSuchKey,
+                format!(
+                    "{}: there are {} such keys now; load the key again",
+                    self.attempted(),
+                    found.len()
+                ),
+            )));
+        };
+        let public = public_half(self.token, session, object, &[]).map_err(Failure::Final)?;
+        if public != self.public {
+            return Err(Failure::Final(Error::new(
+                Reason::KeyChanged,
+                format!(
+                    "{}: the key with this name has another public half now; load the key again",
+                    self.attempted()
+                ),
+            )));
+        }
+        Ok(object.handle)
+    }
+
+    /// The mechanism for `scheme`, and its input made from `data`.
+    fn plan<'a>(&self, scheme: &Scheme, data: &'a [u8]) -> Result<Plan<'a>> {
+        let plan = |mechanism, input| Ok(Plan { mechanism, input });
+        match *scheme {
+            Scheme::Ecdsa => plan(Mechanism::Ecdsa, Cow::Borrowed(data)),
+            Scheme::RsaPkcs1 { digest: None } => plan(Mechanism::RsaPkcs, Cow::Borrowed(data)),
+            Scheme::RsaPkcs1 {
+                digest: Some(digest),
+            } => plan(Mechanism::RsaPkcs, digest_info(digest, data)?.into()),
+            Scheme::RsaRaw => plan(Mechanism::RsaX509, Cow::Borrowed(data)),
+            Scheme::RsaPss { digest, mgf1, salt } => match pss_mechanism(digest, mgf1, salt) {
+                Some(mechanism) if self.token.has(MechanismType::RSA_PKCS_PSS)? => {
+                    plan(mechanism, Cow::Borrowed(data))
+                }
+                // A digest that the standard's PSS parameters don't name, or a token with raw RSA
+                // only: padded here.
+                _ => {
+                    let encoded = pss::encode(data, digest, mgf1, salt, self.public.bits())?;
+                    plan(Mechanism::RsaX509, encoded.into())
+                }
+            },
+        }
+    }
+}
+
+impl HardwareKey for Pkcs11Key {
+    fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn uri(&self) -> String {
+        self.uri.clone()
+    }
+
+    fn place(&self) -> String {
+        self.token.identity.to_string()
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn allows(&self, scheme: &Scheme) -> Result<()> {
+        if self.may_sign {
+            return Ok(());
+        }
+        Err(Error::new(
+            Reason::OperationNotAllowed,
+            format!(
+                "{} by {scheme}: the key's CKA_SIGN is false; make a key with usage \"sign\"",
+                self.attempted()
+            ),
+        ))
+    }
+
+    fn sign(&self, scheme: &Scheme, data: &[u8], signature: &mut [u8]) -> Result<usize> {
+        let plan = self.plan(scheme, data)?;
+        let mut outcome = self.attempt(&plan, signature);
+        if let Err(Failure::Call(error)) = &outcome {
+            if is_loss(error) {
+                log::info!("{}", failed(&self.attempted(), error));
+                outcome = self.attempt(&plan, signature);
+            }
+        }
+        outcome.map_err(|failure| match failure {
+            Failure::Final(error) => error,
+            Failure::Call(error) => failed(&self.attempted(), &error),
+        })
+    }
+}
+
+fn pss_mechanism(digest: Digest, mgf1: Digest, salt: usize) -> Option<Mechanism<'static>> {
+    let (hash_alg, _) = pss_digest(digest)?;
+    let (_, mgf) = pss_digest(mgf1)?;
+    Some(Mechanism::RsaPkcsPss(PkcsPssParams {
+        hash_alg,
+        mgf,
+        s_len: u64::try_from(salt).ok()?.try_into().ok()?,
+    }))
+}
+
+/// The digests that tokens of PKCS#11 2.x know in PSS parameters.
+fn pss_digest(digest: Digest) -> Option<(MechanismType, PkcsMgfType)> {
+    Some(match digest {
+        Digest::Sha1 => (MechanismType::SHA1, PkcsMgfType::MGF1_SHA1),
+        Digest::Sha224 => (MechanismType::SHA224, PkcsMgfType::MGF1_SHA224),
+        Digest::Sha256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256),
+        Digest::Sha384 => (MechanismType::SHA384, PkcsMgfType::MGF1_SHA384),
+        Digest::Sha512 => (MechanismType::SHA512, PkcsMgfType::MGF1_SHA512),
+        _ => return None,
+    })
+}

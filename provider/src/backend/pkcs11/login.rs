@@ -1,0 +1,218 @@
+//! Logging in to a token: once for all threads, and no PIN is ever spent for nothing.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{OnceLock, PoisonError};
+
+use cryptoki::error::RvError;
+use cryptoki::session::UserType;
+use cryptoki::slot::TokenInfo;
+use cryptoki::types::RawAuthPin;
+use ossl_shim::process::AppendOnly;
+
+use super::failure::{code, failed};
+use super::sessions::Lease;
+use super::token::Token;
+use crate::backend::Login;
+use crate::error::{Error, Reason, Result};
+use crate::pin::{Pin, PinPolicy};
+
+/// What is remembered of a token's PINs. It outlives forks: a child must not spend a PIN that its
+/// parent knows to be wrong, and a worker that can't read the PIN file uses the kept copy.
+#[derive(Default)]
+pub struct PinMemory {
+    /// Accepted PINs, the newest first.
+    kept: AppendOnly<Pin>,
+    /// Keyed hashes of refused ones.
+    refused: AppendOnly<u64>,
+}
+
+impl PinMemory {
+    fn keep(&self, pin: Pin) {
+        if self
+            .kept
+            .iter()
+            .next()
+            .is_none_or(|newest| **newest != *pin)
+        {
+            self.kept.push(pin);
+        }
+    }
+
+    fn kept(&self) -> Option<Pin> {
+        self.kept.iter().next().and_then(|pin| Pin::copied(pin))
+    }
+
+    fn refuse(&self, pin: &Pin) {
+        self.refused.push(keyed_hash(pin));
+    }
+
+    fn is_refused(&self, pin: &Pin) -> bool {
+        let hash = keyed_hash(pin);
+        self.refused.iter().any(|refused| *refused == hash)
+    }
+}
+
+/// SipHash with a key of this process (and its children).
+fn keyed_hash(pin: &Pin) -> u64 {
+    static KEY: OnceLock<RandomState> = OnceLock::new();
+    KEY.get_or_init(RandomState::new).hash_one(&**pin)
+}
+
+/// Makes sure that the user is logged in to `token`. `given` is the URI's own pin-value.
+pub fn log_in(
+    token: &'static Token,
+    policy: &PinPolicy,
+    given: Option<&Pin>,
+    login: &mut Login<'_, '_>,
+) -> Result<()> {
+    let sessions = token.sessions();
+    if sessions.logged_in() {
+        return Ok(());
+    }
+    let turn = sessions.login_turn.lock();
+    let _turn = turn.unwrap_or_else(PoisonError::into_inner);
+    if sessions.logged_in() {
+        return Ok(());
+    }
+    let session = Lease::take(token)?;
+    let epoch = session.epoch;
+    let info = token.locate()?.info;
+    if info.login_required() {
+        if info.protected_authentication_path() {
+            c_login(token, &session, UserType::User, None)?;
+        } else {
+            check_state(token, &info, policy)?;
+            let pin = pin_for(token, policy, given, login)?;
+            c_login(token, &session, UserType::User, Some(&pin))?;
+            if policy.keep {
+                token.pins.keep(pin);
+            }
+        }
+    }
+    session.become_anchor();
+    sessions.set_logged_in(epoch);
+    Ok(())
+}
+
+/// The login that a key wants between the start and the end of each signature
+/// (CKA_ALWAYS_AUTHENTICATE). OpenSSL offers no prompt there.
+pub fn log_in_for_key(token: &'static Token, session: &Lease, policy: &PinPolicy) -> Result<()> {
+    if token.locate()?.info.protected_authentication_path() {
+        return c_login(token, session, UserType::ContextSpecific, None);
+    }
+    let pin = pin_for(token, policy, None, &mut Login::unattended())?;
+    c_login(token, session, UserType::ContextSpecific, Some(&pin))
+}
+
+/// The flags of the token, before a PIN is spent.
+fn check_state(token: &Token, info: &TokenInfo, policy: &PinPolicy) -> Result<()> {
+    let locked = |problem: &str, cure: &str| {
+        let identity = &token.identity;
+        Err(Error::new(
+            Reason::PinLocked,
+            format!("logging in to {identity}: {problem}; {cure}"),
+        ))
+    };
+    if info.user_pin_locked() {
+        return locked(
+            "the PIN is locked (CKF_USER_PIN_LOCKED)",
+            "unblock it with the PUK or the security officer's PIN",
+        );
+    }
+    if info.user_pin_final_try() && !policy.spend_final_try {
+        return locked(
+            "only the last try of the PIN is left (CKF_USER_PIN_FINAL_TRY)",
+            "log in once with the token's own tool to be sure of the PIN, or set pin-final-try = \
+             allow in hwkey's section of openssl.cnf",
+        );
+    }
+    Ok(())
+}
+
+/// The PIN to be sent: exactly one, the first that there is. A second one is never tried.
+fn pin_for(
+    token: &Token,
+    policy: &PinPolicy,
+    given: Option<&Pin>,
+    login: &mut Login<'_, '_>,
+) -> Result<Pin> {
+    let identity = &token.identity;
+    let pin = match (given.and_then(|pin| Pin::copied(pin)), &policy.source) {
+        (Some(pin), _) => pin,
+        (None, Some(source)) => match source.read() {
+            Ok(pin) => pin,
+            // A worker that gave up root's rights can't read root's file.
+            Err(error) => token.pins.kept().ok_or(error)?,
+        },
+        (None, None) => token
+            .pins
+            .kept()
+            .or_else(|| login.ask(&format!("{identity} (PIN)")))
+            .ok_or_else(|| {
+                Error::new(
+                    Reason::PinRequired,
+                    format!(
+                        "logging in to {identity}: no PIN and nobody to ask; add pin-source = \
+                         file:/path/to/pin to hwkey's section of openssl.cnf, or \
+                         ?pin-source=file:/path/to/pin to the URI"
+                    ),
+                )
+            })?,
+    };
+    if token.pins.is_refused(&pin) {
+        return Err(Error::new(
+            Reason::PinRefused,
+            format!(
+                "logging in to {identity}: this PIN was refused before and is not sent again; \
+                 correct it at its source"
+            ),
+        ));
+    }
+    Ok(pin)
+}
+
+fn c_login(
+    token: &'static Token,
+    session: &Lease,
+    user: UserType,
+    pin: Option<&Pin>,
+) -> Result<()> {
+    let raw = pin.map(|pin| RawAuthPin::new(Box::new(pin.to_vec())));
+    let outcome = match &raw {
+        Some(pin) => session.login_with_raw(user, pin),
+        None => session.login(user, None),
+    };
+    let Err(error) = outcome else {
+        log::debug!("logged in to {}", token.identity);
+        return Ok(());
+    };
+    match code(&error) {
+        Some(RvError::UserAlreadyLoggedIn) => return Ok(()),
+        Some(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange) => {
+            if let Some(pin) = pin {
+                token.pins.refuse(pin);
+            }
+        }
+        _ => {}
+    }
+    let attempted = format!(
+        "logging in to {}{}",
+        token.identity,
+        tries_left(token).unwrap_or_default()
+    );
+    Err(failed(&attempted, &error))
+}
+
+/// What the token tells of its tries after a refusal.
+fn tries_left(token: &'static Token) -> Option<&'static str> {
+    let info = token.locate().ok()?.info;
+    if info.user_pin_locked() {
+        Some(" (the PIN is locked now)")
+    } else if info.user_pin_final_try() {
+        Some(" (one try is left)")
+    } else if info.user_pin_count_low() {
+        Some(" (few tries are left)")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,25 @@
+//! PKCS#11 tokens.
+//!
+//! | file | what |
+//! |---|---|
+//! | `registry` | the modules of this process, opened at first use and never closed |
+//! | `module` | one module: initialisation in each process, its slots |
+//! | `token` | one token: identity, sessions, PIN memory |
+//! | `sessions` | the pool of sessions of a token |
+//! | `login` | one login, however many threads want it; no PIN is spent twice |
+//! | `search` | objects by URI |
+//! | `object` | what was read of one object |
+//! | `key` | the key: signs, and finds itself again after a loss |
+//! | `failure` | result codes: their names, what they mean, what to do |
+
+mod failure;
+mod key;
+mod login;
+mod module;
+mod object;
+mod registry;
+mod search;
+mod sessions;
+mod token;
+
+pub use search::find;

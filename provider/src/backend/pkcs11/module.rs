@@ -1,0 +1,220 @@
+//! One PKCS#11 module.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error as CryptokiError, RvError};
+use cryptoki::slot::{Slot, SlotInfo, TokenInfo};
+use ossl_shim::process::{AppendOnly, PerProcess};
+
+use super::failure::{code, describe, failed};
+use super::token::{Identity, Token};
+use crate::error::{Error, Reason, Result};
+
+/// Which file a module is, whatever paths lead to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    pub device: u64,
+    pub inode: u64,
+}
+
+/// An opened module. It is never closed.
+pub struct Module {
+    pub file: FileId,
+    path: PathBuf,
+    pkcs11: Pkcs11,
+    pub raw: p11_raw::Module,
+    start: PerProcess<Start>,
+    tokens: AppendOnly<Token>,
+    /// Only one thread adds a token.
+    adding: PerProcess<Mutex<()>>,
+}
+
+/// A token that is there now.
+pub struct Present {
+    pub slot: Slot,
+    pub slot_info: SlotInfo,
+    pub info: TokenInfo,
+    pub token: &'static Token,
+}
+
+/// Initialisation in one process. No lock is held across C_Initialize: a module that uses OpenSSL
+/// itself (SoftHSM) reads openssl.cnf there and comes back to us.
+#[derive(Default)]
+struct Start {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    NotStarted,
+    Starting(ThreadId),
+    Started,
+}
+
+impl Module {
+    pub fn open(path: &Path, file: FileId) -> Result<Self> {
+        let unusable = |error: CryptokiError| {
+            Error::new(
+                Reason::ModuleUnavailable,
+                format!(
+                    "opening the PKCS#11 module {}: {}; is it a PKCS#11 module for this \
+                     machine's architecture?",
+                    path.display(),
+                    describe(&error)
+                ),
+            )
+        };
+        log::debug!("opening the PKCS#11 module {}", path.display());
+        // Ours first: it says plainly what is missing.
+        let raw = p11_raw::Module::open(path).map_err(unusable)?;
+        let pkcs11 = Pkcs11::new(path).map_err(unusable)?;
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            pkcs11,
+            raw,
+            start: PerProcess::new(),
+            tokens: AppendOnly::new(),
+            adding: PerProcess::new(),
+        })
+    }
+
+    /// The module, initialised in this process.
+    pub fn started(&self) -> Result<&Pkcs11> {
+        let start = self.start.get(Start::default);
+        let me = thread::current().id();
+        let mut state = start.lock();
+        loop {
+            match *state {
+                State::Started => return Ok(&self.pkcs11),
+                State::NotStarted => break,
+                State::Starting(thread) if thread == me => {
+                    return Err(Error::new(
+                        Reason::ModuleUnavailable,
+                        format!(
+                            "the PKCS#11 module {} asked for a hardware key while it was being \
+                             initialised; give the program that the module serves an openssl.cnf \
+                             without this key",
+                            self.path.display()
+                        ),
+                    ));
+                }
+                State::Starting(_) => {
+                    let waited = start.changed.wait(state);
+                    state = waited.unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+        *state = State::Starting(me);
+        drop(state);
+        let outcome = self.initialize();
+        *start.lock() = match outcome {
+            Ok(()) => State::Started,
+            Err(_) => State::NotStarted,
+        };
+        start.changed.notify_all();
+        outcome.map(|()| &self.pkcs11)
+    }
+
+    /// Someone else finalised the module: it is to be initialised again.
+    pub fn was_finalized(&self) {
+        let start = self.start.get(Start::default);
+        let mut state = start.lock();
+        if *state == State::Started {
+            *state = State::NotStarted;
+        }
+    }
+
+    fn initialize(&self) -> Result<()> {
+        let arguments = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
+        match self.pkcs11.initialize(arguments) {
+            Ok(()) => {
+                log::debug!("initialised {}", self.path.display());
+                Ok(())
+            }
+            // Another user of the module in this process did it.
+            Err(error) if code(&error) == Some(RvError::CryptokiAlreadyInitialized) => Ok(()),
+            Err(error) => {
+                let path = self.path.display();
+                Err(Error::new(
+                    Reason::ModuleUnavailable,
+                    format!(
+                        "initialising the PKCS#11 module {path}: {}; check the module's own \
+                         configuration and this user's rights to it (SoftHSM: SOFTHSM2_CONF and \
+                         its token directory; cards: pcscd)",
+                        describe(&error)
+                    ),
+                ))
+            }
+        }
+    }
+
+    /// The tokens that are there now.
+    pub fn tokens(&'static self) -> Result<Vec<Present>> {
+        let pkcs11 = self.started()?;
+        let slots = match pkcs11.get_slots_with_token() {
+            Err(error) if code(&error) == Some(RvError::CryptokiNotInitialized) => {
+                self.was_finalized();
+                self.started()?.get_slots_with_token()
+            }
+            other => other,
+        };
+        let slots = slots.map_err(|error| {
+            failed(
+                &format!("listing the slots of {}", self.path.display()),
+                &error,
+            )
+        })?;
+        Ok(slots
+            .into_iter()
+            .filter_map(|slot| self.present(pkcs11, slot))
+            .collect())
+    }
+
+    /// The token in `slot`, unless it has just been taken out or was never set up.
+    fn present(&'static self, pkcs11: &Pkcs11, slot: Slot) -> Option<Present> {
+        let read = || Ok((pkcs11.get_slot_info(slot)?, pkcs11.get_token_info(slot)?));
+        match read() {
+            Ok((slot_info, info)) => info.token_initialized().then(|| Present {
+                slot,
+                slot_info,
+                token: self.token(Identity::of(&info)),
+                info,
+            }),
+            Err(error) => {
+                log::debug!("slot {}: {}", slot.id(), describe(&error));
+                None
+            }
+        }
+    }
+
+    /// The one object for the token with this identity.
+    fn token(&'static self, identity: Identity) -> &'static Token {
+        let known = || self.tokens.iter().find(|token| token.identity == identity);
+        if let Some(token) = known() {
+            return token;
+        }
+        let adding = self.adding.get(Mutex::default);
+        let _turn = adding.lock().unwrap_or_else(PoisonError::into_inner);
+        match known() {
+            Some(token) => token,
+            None => self.tokens.push(Token::new(self, identity)),
+        }
+    }
+
+    pub fn library_info(&self) -> Result<cryptoki::context::Info> {
+        let info = self.started()?.get_library_info();
+        info.map_err(|error| failed(&format!("reading {}", self.path.display()), &error))
+    }
+}
+
+impl Start {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,224 @@
+//! What is read of an object on a token.
+
+use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
+use cryptoki::session::Session;
+use cryptoki_sys::{
+    CKK_EC, CKK_EC_EDWARDS, CKK_EC_MONTGOMERY, CKK_RSA, CKO_CERTIFICATE, CKO_PRIVATE_KEY,
+    CKO_PUBLIC_KEY,
+};
+use der::Decode;
+use der::asn1::{ObjectIdentifier, OctetStringRef};
+use p11_raw::{AttributeKind, Attributes};
+
+use super::failure::failed;
+use super::token::Token;
+use crate::error::{Error, Reason, Result};
+use crate::key::{Curve, PublicKey};
+use crate::uri::pkcs11::{ObjectType, Pkcs11Uri};
+
+/// What an object is searched by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pattern {
+    pub id: Option<Vec<u8>>,
+    pub label: Option<Vec<u8>>,
+}
+
+impl Pattern {
+    pub fn of(uri: &Pkcs11Uri) -> Self {
+        Self {
+            id: uri.id.clone(),
+            label: uri.object.clone(),
+        }
+    }
+
+    fn template(&self, class: Option<ObjectClass>) -> Vec<Attribute> {
+        let mut template = vec![Attribute::Token(true)];
+        template.extend(class.map(Attribute::Class));
+        template.extend(self.id.clone().map(Attribute::Id));
+        template.extend(self.label.clone().map(Attribute::Label));
+        template
+    }
+}
+
+/// A key or certificate on a token.
+#[derive(Debug)]
+pub struct Object {
+    pub handle: ObjectHandle,
+    pub class: ObjectType,
+    pub id: Vec<u8>,
+    pub label: Vec<u8>,
+    attributes: Attributes,
+}
+
+/// The attributes that are read of every object, in one call.
+const KINDS: &[AttributeKind] = &[
+    AttributeKind::Class,
+    AttributeKind::KeyType,
+    AttributeKind::Id,
+    AttributeKind::Label,
+    AttributeKind::Sign,
+    AttributeKind::AlwaysAuthenticate,
+    AttributeKind::Modulus,
+    AttributeKind::PublicExponent,
+    AttributeKind::EcParams,
+    AttributeKind::EcPoint,
+];
+
+impl Object {
+    /// The keys and certificates that match; one search for all kinds unless `class` is given.
+    pub fn find(
+        token: &Token,
+        session: &Session,
+        pattern: &Pattern,
+        class: Option<ObjectClass>,
+    ) -> std::result::Result<Vec<Self>, cryptoki::error::Error> {
+        let handles = session.find_objects(&pattern.template(class))?;
+        let mut objects = Vec::new();
+        for handle in handles {
+            let attributes = token.module.raw.attributes(session, handle, KINDS)?;
+            objects.extend(Self::of(handle, attributes));
+        }
+        Ok(objects)
+    }
+
+    /// `None` for objects that are neither key pairs nor certificates.
+    fn of(handle: ObjectHandle, attributes: Attributes) -> Option<Self> {
+        #[allow(clippy::useless_conversion)] // CK_ULONG has 32 bits on some targets.
+        let class = match attributes.number(AttributeKind::Class)? {
+            class if class == u64::from(CKO_PRIVATE_KEY) => ObjectType::Private,
+            class if class == u64::from(CKO_PUBLIC_KEY) => ObjectType::Public,
+            class if class == u64::from(CKO_CERTIFICATE) => ObjectType::Certificate,
+            _ => return None,
+        };
+        let bytes = |kind| attributes.bytes(kind).unwrap_or_default().to_vec();
+        Some(Self {
+            handle,
+            class,
+            id: bytes(AttributeKind::Id),
+            label: bytes(AttributeKind::Label),
+            attributes,
+        })
+    }
+
+    /// CKA_SIGN; a token that does not tell is asked when it signs.
+    pub fn may_sign(&self) -> bool {
+        self.attributes.flag(AttributeKind::Sign) != Some(false)
+    }
+
+    /// CKA_ALWAYS_AUTHENTICATE.
+    pub fn always_authenticate(&self) -> bool {
+        self.attributes.flag(AttributeKind::AlwaysAuthenticate) == Some(true)
+    }
+
+    /// The label, or the id where there is none.
+    pub fn name(&self) -> String {
+        if self.label.is_empty() {
+            let hex: String = self.id.iter().map(|byte| format!("{byte:02x}")).collect();
+            return format!("id {hex}");
+        }
+        String::from_utf8_lossy(&self.label).into_owned()
+    }
+
+    /// The URI of exactly this object.
+    pub fn uri(&self, token: &Token) -> Pkcs11Uri {
+        Pkcs11Uri {
+            object: (!self.label.is_empty()).then(|| self.label.clone()),
+            id: (!self.id.is_empty()).then(|| self.id.clone()),
+            object_type: Some(self.class),
+            ..token.identity.uri()
+        }
+    }
+
+    /// How to find this object, and its other half, again.
+    pub fn pattern(&self) -> Pattern {
+        Pattern {
+            id: (!self.id.is_empty()).then(|| self.id.clone()),
+            label: (!self.label.is_empty()).then(|| self.label.clone()),
+        }
+    }
+
+    /// The public key that the object's own attributes hold. `Ok(None)` if they don't (the private
+    /// half of an EC key seldom does).
+    pub fn public_key(&self) -> Result<Option<PublicKey>> {
+        let bytes = |kind| {
+            self.attributes
+                .bytes(kind)
+                .filter(|bytes| !bytes.is_empty())
+        };
+        let Some(key_type) = self.attributes.number(AttributeKind::KeyType) else {
+            return Ok(None);
+        };
+        #[allow(clippy::useless_conversion)] // CK_ULONG has 32 bits on some targets.
+        match key_type {
+            kind if kind == u64::from(CKK_RSA) => {
+                let modulus = bytes(AttributeKind::Modulus);
+                let exponent = bytes(AttributeKind::PublicExponent);
+                match (modulus, exponent) {
+                    (Some(modulus), Some(exponent)) => PublicKey::rsa(modulus, exponent).map(Some),
+                    _ => Ok(None),
+                }
+            }
+            kind if kind == u64::from(CKK_EC) => {
+                let params = bytes(AttributeKind::EcParams);
+                let curve = params.map(curve).transpose()?;
+                match (curve, bytes(AttributeKind::EcPoint)) {
+                    (Some(curve), Some(point)) => {
+                        PublicKey::ec(curve, unwrapped(curve, point)).map(Some)
+                    }
+                    _ => Ok(None),
+                }
+            }
+            kind if kind == u64::from(CKK_EC_EDWARDS) => Err(unsupported("Ed25519 and Ed448")),
+            kind if kind == u64::from(CKK_EC_MONTGOMERY) => Err(unsupported("X25519 and X448")),
+            kind => Err(unsupported(&format!("CKK 0x{kind:x}"))),
+        }
+    }
+
+    /// The X.509 certificate in DER.
+    pub fn certificate(&self, token: &Token, session: &Session) -> Result<Vec<u8>> {
+        let attempted = || {
+            format!(
+                "reading the certificate \"{}\" on {}",
+                self.name(),
+                token.identity
+            )
+        };
+        let kinds = [AttributeKind::Value];
+        let read = token.module.raw.attributes(session, self.handle, &kinds);
+        let read = read.map_err(|error| failed(&attempted(), &error))?;
+        let value = read
+            .bytes(AttributeKind::Value)
+            .filter(|value| !value.is_empty());
+        value.map(<[u8]>::to_vec).ok_or_else(|| {
+            Error::new(
+                Reason::NoSuchKey,
+                format!(
+                    "{}: it has no CKA_VALUE; write it to the token again",
+                    attempted()
+                ),
+            )
+        })
+    }
+}
+
+fn unsupported(what: &str) -> Error {
+    Error::new(
+        Reason::UnsupportedKey,
+        format!("this version of hwkey uses RSA, P-256 and P-384 keys, not {what}"),
+    )
+}
+
+/// CKA_EC_PARAMS holds the OID of a named curve (PKCS#11 v3.1 §6.3.3).
+fn curve(params: &[u8]) -> Result<Curve> {
+    let oid = ObjectIdentifier::from_der(params)
+        .map_err(|_| unsupported("a key whose CKA_EC_PARAMS do not name a curve"))?;
+    Curve::by_oid(oid).ok_or_else(|| unsupported(&format!("the curve {oid}")))
+}
+
+/// CKA_EC_POINT is an OCTET STRING around the point; some modules leave it out.
+fn unwrapped(curve: Curve, point: &[u8]) -> &[u8] {
+    if point.len() == 1 + 2 * curve.field_size() {
+        return point;
+    }
+    <&OctetStringRef>::from_der(point).map_or(point, OctetStringRef::as_bytes)
+}

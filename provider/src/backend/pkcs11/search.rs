@@ -1,0 +1,367 @@
+//! From a URI to the objects it names.
+
+use cryptoki::object::ObjectClass;
+use cryptoki::session::Session;
+
+use super::failure::failed;
+use super::key::Pkcs11Key;
+use super::login::log_in;
+use super::module::Present;
+use super::object::{Object, Pattern};
+use super::registry;
+use super::sessions::Lease;
+use super::token::{Token, matches};
+use crate::backend::{Found, Login, Wanted};
+use crate::config::Config;
+use crate::error::{Error, Reason, Result};
+use crate::key::{Key, PublicKey};
+use crate::pin::PinPolicy;
+use crate::uri::Pkcs11Uri;
+use crate::uri::pkcs11::ObjectType;
+
+/// How many names an error lists.
+const NAMES: usize = 8;
+
+/// The objects that `uri` names.
+pub fn find(
+    config: &Config,
+    uri: &Pkcs11Uri,
+    wanted: Wanted,
+    login: &mut Login<'_, '_>,
+) -> Result<Vec<Found>> {
+    let request = Request {
+        uri,
+        pattern: Pattern::of(uri),
+        wanted: Kinds::of(uri, wanted)?,
+        policy: config.pin_policy(uri.pin_source.as_deref())?,
+    };
+    let candidates = candidates(config, uri)?;
+    if !uri.names_object() && wanted == Wanted::Anything {
+        return request.list(&candidates, login);
+    }
+    let token = request.choose(&candidates)?;
+    request.load(token, login)
+}
+
+struct Request<'a> {
+    uri: &'a Pkcs11Uri,
+    pattern: Pattern,
+    wanted: Kinds,
+    policy: PinPolicy,
+}
+
+/// Which kinds of objects will do.
+#[derive(Clone, Copy)]
+struct Kinds {
+    private: bool,
+    public: bool,
+    certificate: bool,
+}
+
+impl Kinds {
+    fn of(uri: &Pkcs11Uri, wanted: Wanted) -> Result<Self> {
+        let is = |kind: ObjectType| uri.object_type.is_none_or(|named| named == kind);
+        let wants = |kind: Wanted| wanted == Wanted::Anything || wanted == kind;
+        let kinds = Self {
+            private: is(ObjectType::Private) && wants(Wanted::PrivateKey),
+            public: is(ObjectType::Public) && wants(Wanted::PublicKey),
+            certificate: is(ObjectType::Certificate) && wants(Wanted::Certificate),
+        };
+        if kinds.private || kinds.public || kinds.certificate {
+            return Ok(kinds);
+        }
+        Err(Error::new(
+            Reason::NoSuchKey,
+            format!("{uri} names another kind of object than the program wants ({wanted:?})"),
+        ))
+    }
+
+    fn include(self, object: &Object) -> bool {
+        match object.class {
+            ObjectType::Private => self.private,
+            ObjectType::Public => self.public,
+            ObjectType::Certificate => self.certificate,
+        }
+    }
+}
+
+/// The tokens that the URI does not exclude.
+fn candidates(config: &Config, uri: &Pkcs11Uri) -> Result<Vec<Present>> {
+    let mut there = Vec::new();
+    let mut matching = Vec::new();
+    for module in registry::modules(config, uri)? {
+        for present in module.tokens()? {
+            there.push(present.token.identity.to_string());
+            if matches(&uri.token, &present)? {
+                matching.push(present);
+            }
+        }
+    }
+    if matching.is_empty() {
+        return Err(Error::new(
+            Reason::NoSuchToken,
+            format!(
+                "looking for {uri}: no token matches; there {}",
+                listed(
+                    "is",
+                    "are",
+                    "no token at all (is it plugged in and initialised, and may \
+                    this user see it?)",
+                    &there
+                )
+            ),
+        ));
+    }
+    Ok(matching)
+}
+
+impl Request<'_> {
+    /// The one token that has the object. Looked for without a login: no PIN goes to a token that
+    /// the URI does not pick out.
+    fn choose(&self, candidates: &[Present]) -> Result<&'static Token> {
+        if let [only] = candidates {
+            return Ok(only.token);
+        }
+        let mut having = Vec::new();
+        for present in candidates {
+            let session = Lease::take(present.token)?;
+            if !self.objects(present.token, &session, None)?.is_empty() {
+                having.push(present.token);
+            }
+        }
+        if let [only] = having[..] {
+            return Ok(only);
+        }
+        let names: Vec<String> = candidates
+            .iter()
+            .map(|present| present.token.identity.to_string())
+            .collect();
+        Err(Error::new(
+            Reason::AmbiguousToken,
+            format!(
+                "looking for {}: the URI fits {}; add token= or serial= to it",
+                self.uri,
+                some_of(&names)
+            ),
+        ))
+    }
+
+    /// The objects themselves.
+    fn load(&self, token: &'static Token, login: &mut Login<'_, '_>) -> Result<Vec<Found>> {
+        let mut logged_in = false;
+        if self.wanted.private {
+            log_in(token, &self.policy, self.uri.pin_value.as_ref(), login)?;
+            logged_in = true;
+        }
+        loop {
+            let session = Lease::take(token)?;
+            let objects = self.objects(token, &session, None)?;
+            let found = self.found(token, &session, &objects)?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            // Certificates and public keys may be private objects too.
+            let hidden = !logged_in
+                && log_in(token, &self.policy, self.uri.pin_value.as_ref(), login).is_ok();
+            if !hidden {
+                return Err(self.nothing(token, &session));
+            }
+            logged_in = true;
+        }
+    }
+
+    fn found(
+        &self,
+        token: &'static Token,
+        session: &Lease,
+        objects: &[Object],
+    ) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        let of = |kind| objects.iter().filter(move |object| object.class == kind);
+        if self.wanted.private {
+            let keys: Vec<&Object> = of(ObjectType::Private).collect();
+            match keys[..] {
+                [] => {}
+                [object] => {
+                    let public = public_half(token, session, object, objects)?;
+                    let key = Pkcs11Key::new(token, object, public, &self.policy, session.epoch);
+                    found.push(Found::Key(Key::new(key)));
+                }
+                _ => return Err(self.ambiguous(token, &keys)),
+            }
+        }
+        if self.wanted.certificate {
+            for object in of(ObjectType::Certificate) {
+                found.push(Found::Certificate(object.certificate(token, session)?));
+            }
+        }
+        if self.wanted.public && (found.is_empty() || self.uri.object_type.is_some()) {
+            for object in of(ObjectType::Public) {
+                found.extend(object.public_key()?.map(Found::PublicKey));
+            }
+        }
+        Ok(found)
+    }
+
+    fn objects(
+        &self,
+        token: &Token,
+        session: &Session,
+        class: Option<ObjectClass>,
+    ) -> Result<Vec<Object>> {
+        Object::find(token, session, &self.pattern, class).map_err(|error| {
+            failed(
+                &format!("searching {} for {}", token.identity, self.uri),
+                &error,
+            )
+        })
+    }
+
+    /// A URI that names tokens but no object: a name for each thing on them.
+    fn list(&self, candidates: &[Present], login: &mut Login<'_, '_>) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        for present in candidates {
+            let token = present.token;
+            if candidates.len() == 1 && self.wanted.private {
+                let pin = self.uri.pin_value.as_ref();
+                match log_in(token, &self.policy, pin, login) {
+                    // What is public can be listed all the same.
+                    Err(error) if error.reason() == Reason::PinRequired => {
+                        log::warn!("listing without a login: {error}");
+                    }
+                    other => other?,
+                }
+            }
+            let session = Lease::take(token)?;
+            let objects = self.objects(token, &session, None)?;
+            for object in objects.iter().filter(|object| self.wanted.include(object)) {
+                // A key pair is listed as its private half, where that can be seen.
+                let is_half = object.class == ObjectType::Public
+                    && objects.iter().any(|other| {
+                        other.class == ObjectType::Private && other.pattern() == object.pattern()
+                    });
+                if !is_half {
+                    found.push(Found::Name {
+                        uri: object.uri(token).to_string(),
+                        description: format!("{} on {}", object.name(), token.identity),
+                    });
+                }
+            }
+        }
+        if found.is_empty() {
+            return Err(Error::new(
+                Reason::NoSuchKey,
+                format!("listing {}: there is nothing on it", self.uri),
+            ));
+        }
+        Ok(found)
+    }
+
+    /// Nothing matches: says what there is.
+    fn nothing(&self, token: &Token, session: &Session) -> Error {
+        let class = self.wanted.private.then_some(ObjectClass::PRIVATE_KEY);
+        let all = Object::find(token, session, &Pattern::default(), class).unwrap_or_default();
+        let names: Vec<String> = all
+            .iter()
+            .filter(|object| self.wanted.include(object))
+            .map(|object| format!("\"{}\"", object.name()))
+            .collect();
+        Error::new(
+            Reason::NoSuchKey,
+            format!(
+                "looking for {} on {}: nothing matches; there {}",
+                self.uri,
+                token.identity,
+                listed("is", "are", "nothing of the kind", &names)
+            ),
+        )
+    }
+
+    fn ambiguous(&self, token: &Token, keys: &[&Object]) -> Error {
+        let uris: Vec<String> = keys.iter().map(|key| key.uri(token).to_string()).collect();
+        Error::new(
+            Reason::AmbiguousKey,
+            format!(
+                "looking for {} on {}: the URI fits {}; add id= or object= to it",
+                self.uri,
+                token.identity,
+                some_of(&uris)
+            ),
+        )
+    }
+}
+
+/// The public half of the private key `object`: the public key object with its id or label, else
+/// its own attributes.
+pub fn public_half(
+    token: &Token,
+    session: &Session,
+    object: &Object,
+    known: &[Object],
+) -> Result<PublicKey> {
+    let is_half = |other: &&Object| {
+        other.class == ObjectType::Public
+            && match object.id.is_empty() {
+                true => other.label == object.label,
+                false => other.id == object.id,
+            }
+    };
+    if let Some(public) = known.iter().find(is_half) {
+        if let Some(key) = public.public_key()? {
+            return Ok(key);
+        }
+    }
+    if let Some(key) = object.public_key()? {
+        return Ok(key);
+    }
+    // The other half may have another label.
+    let pattern = Pattern {
+        label: None,
+        ..object.pattern()
+    };
+    if pattern.id.is_some() {
+        let class = Some(ObjectClass::PUBLIC_KEY);
+        let halves = Object::find(token, session, &pattern, class).map_err(|error| {
+            failed(
+                &format!("searching {} for a public key", token.identity),
+                &error,
+            )
+        })?;
+        for half in &halves {
+            if let Some(key) = half.public_key()? {
+                return Ok(key);
+            }
+        }
+    }
+    Err(Error::new(
+        Reason::NoSuchKey,
+        format!(
+            "the private key \"{}\" on {} has no public half there; write the public key to the \
+             token with the same id (pkcs11-tool --write-object FILE --type pubkey --id ID)",
+            object.name(),
+            token.identity
+        ),
+    ))
+}
+
+/// "is A", "are A, B and 3 more", or "is" with `none`.
+fn listed(one: &str, many: &str, none: &str, names: &[String]) -> String {
+    match names.len() {
+        0 => format!("{one} {none}"),
+        1 => format!("{one} {}", names[0]),
+        _ => format!("{many} {}", some_of(names)),
+    }
+}
+
+fn some_of(names: &[String]) -> String {
+    let shown = names
+        .iter()
+        .take(NAMES)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    match names.len().checked_sub(NAMES) {
+        Some(more) if more > 0 => format!("{shown} and {more} more"),
+        _ => shown,
+    }
+}

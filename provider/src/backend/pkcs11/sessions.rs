@@ -1,0 +1,213 @@
+//! The sessions of one token in one process.
+//!
+//! A session is leased for one operation and goes back to the pool; it is opened when the pool has
+//! none. An *anchor* session stays open, because closing a token's last session logs out. Losing
+//! the token (removal, a module that was finalised) ends an *epoch*: sessions, login and object
+//! handles of an earlier epoch are worthless.
+
+use std::ops::Deref;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use cryptoki::error::RvError;
+use cryptoki::session::Session;
+use cryptoki::slot::Slot;
+
+use super::failure::{code, describe, failed};
+use super::token::Token;
+use crate::error::Result;
+
+/// How long an operation waits for a session when the token has no more of them.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it asks the token again, since another process may have closed one.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// The pool.
+#[derive(Default)]
+pub struct Sessions {
+    pool: Mutex<Pool>,
+    returned: Condvar,
+    /// Only one thread logs in.
+    pub login_turn: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Pool {
+    epoch: u64,
+    slot: Option<Slot>,
+    anchor: Option<Session>,
+    idle: Vec<Session>,
+    leased: usize,
+    logged_in: bool,
+}
+
+impl Sessions {
+    pub fn logged_in(&self) -> bool {
+        self.pool().logged_in
+    }
+
+    /// The login of `epoch` succeeded.
+    pub fn set_logged_in(&self, epoch: u64) {
+        let mut pool = self.pool();
+        if pool.epoch == epoch {
+            pool.logged_in = true;
+        }
+    }
+
+    /// What belongs to `epoch` is lost; the next operation begins anew.
+    pub fn lose(&self, epoch: u64) {
+        let mut pool = self.pool();
+        if pool.epoch != epoch {
+            return;
+        }
+        let old = std::mem::take(&mut *pool);
+        pool.epoch = old.epoch + 1;
+        drop(pool);
+        for session in old.idle.into_iter().chain(old.anchor) {
+            close(session);
+        }
+        self.returned.notify_all();
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session, leased for one operation.
+pub struct Lease {
+    sessions: &'static Sessions,
+    session: Option<Session>,
+    pub epoch: u64,
+}
+
+impl Lease {
+    /// Takes a session of `token`, waiting if the token has no more.
+    pub fn take(token: &'static Token) -> Result<Self> {
+        let sessions = token.sessions();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (epoch, slot) = {
+                let mut pool = sessions.pool();
+                if let Some(session) = pool.idle.pop() {
+                    return Ok(Self::of(sessions, &mut pool, session));
+                }
+                (pool.epoch, pool.slot)
+            };
+            let slot = match slot {
+                Some(slot) => slot,
+                None => token.locate()?.slot,
+            };
+            // No drop guard of cryptoki's: in a forked child the parent's sessions must not be
+            // closed.
+            match token.module.started()?.open_ro_session_no_drop(slot) {
+                Ok(session) => {
+                    let mut pool = sessions.pool();
+                    if pool.epoch != epoch {
+                        drop(pool);
+                        close(session);
+                        continue;
+                    }
+                    pool.slot = Some(slot);
+                    return Ok(Self::of(sessions, &mut pool, session));
+                }
+                Err(error) if code(&error) == Some(RvError::SessionCount) => {
+                    if let Some(lease) = Self::anchor(sessions) {
+                        return Ok(lease);
+                    }
+                    if Instant::now() >= deadline {
+                        return Err(opening_failed(token, &error));
+                    }
+                    let pool = sessions.pool();
+                    drop(sessions.returned.wait_timeout(pool, RETRY));
+                }
+                Err(error) if code(&error) == Some(RvError::CryptokiNotInitialized) => {
+                    token.module.was_finalized();
+                    sessions.lose(epoch);
+                    if Instant::now() >= deadline {
+                        return Err(opening_failed(token, &error));
+                    }
+                }
+                Err(error) => {
+                    sessions.lose(epoch);
+                    return Err(opening_failed(token, &error));
+                }
+            }
+        }
+    }
+
+    /// A token that allows one session only: the anchor does the work.
+    fn anchor(sessions: &'static Sessions) -> Option<Self> {
+        let mut pool = sessions.pool();
+        let session = match pool.idle.pop() {
+            Some(session) => session,
+            None if pool.leased == 0 => pool.anchor.take()?,
+            None => return None,
+        };
+        Some(Self::of(sessions, &mut pool, session))
+    }
+
+    fn of(sessions: &'static Sessions, pool: &mut Pool, session: Session) -> Self {
+        pool.leased += 1;
+        Self {
+            sessions,
+            session: Some(session),
+            epoch: pool.epoch,
+        }
+    }
+
+    /// Something failed in the middle: an operation may still be active on the session.
+    pub fn discard(mut self) {
+        if let Some(session) = self.session.take() {
+            close(session);
+        }
+    }
+
+    /// Gives the session back for good, to keep the login alive.
+    pub fn become_anchor(mut self) {
+        let mut pool = self.sessions.pool();
+        if pool.epoch == self.epoch && pool.anchor.is_none() {
+            pool.anchor = self.session.take();
+        }
+    }
+}
+
+impl Deref for Lease {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        match &self.session {
+            Some(session) => session,
+            // It is only taken by the methods that consume the lease.
+            None => unreachable!("a lease has its session"),
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut pool = self.sessions.pool();
+        let session = self.session.take();
+        if pool.epoch != self.epoch {
+            drop(pool);
+            session.map(close).unwrap_or_default();
+            return;
+        }
+        pool.leased -= 1;
+        pool.idle.extend(session);
+        drop(pool);
+        self.sessions.returned.notify_one();
+    }
+}
+
+fn close(session: Session) {
+    if let Err(error) = session.close() {
+        log::debug!("closing a session: {}", describe(&error));
+    }
+}
+
+#[track_caller]
+fn opening_failed(token: &Token, error: &cryptoki::error::Error) -> crate::error::Error {
+    failed(&format!("opening a session on {}", token.identity), error)
+}

@@ -1,0 +1,145 @@
+//! One token.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use cryptoki::mechanism::MechanismType;
+use cryptoki::slot::TokenInfo;
+use ossl_shim::process::PerProcess;
+
+use super::failure::failed;
+use super::login::PinMemory;
+use super::module::{Module, Present};
+use super::sessions::Sessions;
+use crate::error::{Error, Reason, Result};
+use crate::uri::pkcs11::{Pkcs11Uri, TokenPattern};
+
+/// What a token is known by. Slot numbers change; this does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub label: String,
+    pub manufacturer: String,
+    pub model: String,
+    pub serial: String,
+}
+
+impl Identity {
+    pub fn of(info: &TokenInfo) -> Self {
+        Self {
+            label: info.label().into(),
+            manufacturer: info.manufacturer_id().into(),
+            model: info.model().into(),
+            serial: info.serial_number().into(),
+        }
+    }
+
+    /// The URI that picks out this token.
+    pub fn uri(&self) -> Pkcs11Uri {
+        let attribute = |text: &String| (!text.is_empty()).then(|| text.clone());
+        Pkcs11Uri {
+            token: TokenPattern {
+                token: attribute(&self.label),
+                manufacturer: attribute(&self.manufacturer),
+                serial: attribute(&self.serial),
+                model: attribute(&self.model),
+                ..TokenPattern::default()
+            },
+            ..Pkcs11Uri::default()
+        }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "token \"{}\" ({}, serial {})",
+            self.label, self.manufacturer, self.serial
+        )
+    }
+}
+
+/// A token of a module, for the life of the process, whether it is in its slot or not.
+pub struct Token {
+    pub module: &'static Module,
+    pub identity: Identity,
+    pub pins: PinMemory,
+    sessions: PerProcess<Sessions>,
+    mechanisms: PerProcess<OnceLock<Vec<MechanismType>>>,
+}
+
+impl Token {
+    pub fn new(module: &'static Module, identity: Identity) -> Self {
+        Self {
+            module,
+            identity,
+            pins: PinMemory::default(),
+            sessions: PerProcess::new(),
+            mechanisms: PerProcess::new(),
+        }
+    }
+
+    /// The sessions of this process. A forked child begins anew.
+    pub fn sessions(&self) -> &Sessions {
+        self.sessions.get(Sessions::default)
+    }
+
+    /// Whether the token has a mechanism. Its list is read once in a process.
+    pub fn has(&'static self, mechanism: MechanismType) -> Result<bool> {
+        let known = self.mechanisms.get(OnceLock::new);
+        if let Some(list) = known.get() {
+            return Ok(list.contains(&mechanism));
+        }
+        let slot = self.locate()?.slot;
+        let list = self.module.started()?.get_mechanism_list(slot);
+        let list = list.map_err(|error| {
+            failed(
+                &format!("listing the mechanisms of {}", self.identity),
+                &error,
+            )
+        })?;
+        Ok(known.get_or_init(|| list).contains(&mechanism))
+    }
+
+    /// Where the token is now.
+    pub fn locate(&'static self) -> Result<Present> {
+        let mut present = self.module.tokens()?;
+        let position = present
+            .iter()
+            .position(|present| std::ptr::eq(present.token, self));
+        match position {
+            Some(index) => Ok(present.swap_remove(index)),
+            None => Err(Error::new(
+                Reason::NoSuchToken,
+                format!("{} is gone; insert it, then try again", self.identity),
+            )),
+        }
+    }
+}
+
+/// Whether `present` is what the pattern asks for.
+pub fn matches(pattern: &TokenPattern, present: &Present) -> Result<bool> {
+    let (info, slot) = (&present.info, &present.slot_info);
+    let same = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|text| text == is);
+    let token = same(&pattern.token, info.label())
+        && same(&pattern.manufacturer, info.manufacturer_id())
+        && same(&pattern.serial, info.serial_number())
+        && same(&pattern.model, info.model())
+        && same(&pattern.slot_manufacturer, slot.manufacturer_id())
+        && same(&pattern.slot_description, slot.slot_description())
+        && pattern.slot_id.is_none_or(|id| id == present.slot.id());
+    let asks_for_library = pattern.library_manufacturer.is_some()
+        || pattern.library_description.is_some()
+        || pattern.library_version.is_some();
+    if !token || !asks_for_library {
+        return Ok(token);
+    }
+    let library = present.token.module.library_info()?;
+    let version = library.library_version();
+    let version_matches = pattern.library_version.as_deref().is_none_or(|text| {
+        text == version.to_string() || (version.minor() == 0 && text == version.major().to_string())
+    });
+    Ok(version_matches
+        && same(&pattern.library_manufacturer, library.manufacturer_id())
+        && same(&pattern.library_description, library.library_description()))
+}

@@ -1,0 +1,267 @@
+//! The provider's section of openssl.cnf.
+//!
+//! OpenSSL hides a provider whose initialisation fails, and software keys would go down with it.
+//! So a fault found here is kept, and raised when a hardware key is asked for.
+
+use std::ffi::CStr;
+use std::path::PathBuf;
+
+use log::LevelFilter;
+use ossl_shim::Core;
+
+use crate::error::{Error, Reason, Result};
+use crate::logging::{self, Target};
+use crate::pin::{PinPolicy, PinSource};
+
+/// What openssl.cnf says.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// `pkcs11-module-path`.
+    pub module_paths: Vec<PathBuf>,
+    /// `module-dirs`.
+    pub module_dirs: Vec<PathBuf>,
+    /// `pin-source`.
+    pub pin_source: Option<PinSource>,
+    /// `pin-keep`.
+    pub pin_keep: bool,
+    /// `pin-final-try = allow`.
+    pub spend_final_try: bool,
+    /// `pin-file-mode = any`.
+    pub any_pin_file_mode: bool,
+    /// `allow-uri-paths`.
+    pub allow_uri_paths: bool,
+    /// `log-level`.
+    pub log_level: Option<LevelFilter>,
+    /// `log-target`.
+    pub log_target: Target,
+    /// The first wrong value, kept until a hardware key is asked for.
+    fault: Option<String>,
+    /// Things to tell once, when a hardware key is asked for.
+    pub advice: Vec<String>,
+}
+
+/// The options that are asked for; OpenSSL can't list the section.
+const OPTIONS: &[&CStr] = &[
+    c"pkcs11-module-path",
+    c"module-dirs",
+    c"pin-source",
+    c"pin-keep",
+    c"pin-prompt",
+    c"pin-final-try",
+    c"pin-file-mode",
+    c"digest",
+    c"allow-uri-paths",
+    c"log-level",
+    c"log-target",
+];
+
+/// pkcs11-provider's options, with what to write here.
+const OF_PKCS11_PROVIDER: &[(&CStr, &str)] = &[
+    (c"pkcs11-module-token-pin", "pin-source = file:/path/to/pin"),
+    (
+        c"pkcs11-module-init-args",
+        "nothing: modules read their own configuration",
+    ),
+    (
+        c"pkcs11-module-allow-export",
+        "nothing: public keys are always exported, private ones never",
+    ),
+    (
+        c"pkcs11-module-login-behavior",
+        "nothing: hwkey logs in when the token asks for it",
+    ),
+    (
+        c"pkcs11-module-load-behavior",
+        "nothing: modules are loaded at the first key",
+    ),
+    (c"pkcs11-module-cache-pins", "pin-keep = yes (the default)"),
+    (c"pkcs11-module-cache-keys", "nothing"),
+    (c"pkcs11-module-cache-sessions", "nothing"),
+    (
+        c"pkcs11-module-encode-provider-uri-to-pem",
+        "nothing: private keys are always written as references",
+    ),
+    (
+        c"pkcs11-module-block-operations",
+        "nothing: hwkey offers only what needs the private key",
+    ),
+    (c"pkcs11-module-assume-fips", "nothing"),
+    (c"pkcs11-module-quirks", "nothing: hwkey needs no quirks"),
+];
+
+impl Config {
+    pub fn read(core: &Core) -> Self {
+        let values = core.config(OPTIONS);
+        let options = OPTIONS
+            .iter()
+            .zip(values)
+            .filter_map(|(name, value)| Some((name.to_str().ok()?, value?)));
+        let mut config = Self::from_options(options);
+        let foreign: Vec<&CStr> = OF_PKCS11_PROVIDER.iter().map(|(name, _)| *name).collect();
+        for ((name, instead), value) in OF_PKCS11_PROVIDER.iter().zip(core.config(&foreign)) {
+            if value.is_some() {
+                config.advice.push(format!(
+                    "openssl.cnf: {} is pkcs11-provider's option and has no effect here; hwkey \
+                     takes: {instead}",
+                    name.to_string_lossy()
+                ));
+            }
+        }
+        config
+    }
+
+    fn from_options(options: impl Iterator<Item = (&'static str, String)>) -> Self {
+        let mut config = Self {
+            pin_keep: true,
+            ..Self::default()
+        };
+        let mut pin_source = None;
+        for (name, value) in options {
+            let value = value.trim();
+            let outcome = match name {
+                "pin-source" => {
+                    pin_source = Some(value.to_owned());
+                    Ok(())
+                }
+                _ => config.set(name, value),
+            };
+            if let Err(accepted) = outcome {
+                config.keep_fault(name, value, accepted);
+            }
+        }
+        if let Some(text) = pin_source {
+            match PinSource::parse(&text, config.any_pin_file_mode) {
+                Ok(source) => config.pin_source = Some(source),
+                // The value may be a PIN, written there by mistake.
+                Err(_) => config.keep_fault(
+                    "pin-source",
+                    "(not shown)",
+                    "file:/absolute/path, env:NAME, credential:NAME",
+                ),
+            }
+        }
+        config
+    }
+
+    /// Sets one option; the error is what would be accepted.
+    fn set(&mut self, name: &str, value: &str) -> std::result::Result<(), &'static str> {
+        const YES_NO: &str = "yes, no";
+        match name {
+            "pkcs11-module-path" => self.module_paths = paths(value),
+            "module-dirs" => self.module_dirs = paths(value),
+            "pin-keep" => self.pin_keep = choice(value, &["no", "yes"], YES_NO)?,
+            "pin-final-try" => {
+                self.spend_final_try = choice(value, &["refuse", "allow"], "refuse, allow")?;
+            }
+            "pin-file-mode" => {
+                self.any_pin_file_mode = choice(value, &["private", "any"], "private, any")?;
+            }
+            "allow-uri-paths" => self.allow_uri_paths = choice(value, &["no", "yes"], YES_NO)?,
+            // Of these this version does only the default; anything else must not be ignored.
+            "digest" => {
+                choice(
+                    value,
+                    &["host"],
+                    "host (this version of hwkey does not hash in the token)",
+                )?;
+            }
+            "pin-prompt" => {
+                return Err("nothing (this version of hwkey does not prompt by itself)");
+            }
+            "log-level" => {
+                let level = logging::parse_level(value);
+                self.log_level = Some(level.ok_or("error, warn, info, debug, trace")?);
+            }
+            "log-target" => {
+                self.log_target = Target::parse(value).ok_or("stderr, syslog, file:PATH")?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn keep_fault(&mut self, name: &str, value: &str, accepted: &str) {
+        self.fault.get_or_insert_with(|| {
+            format!("{name} = {value}; accepted: {accepted} (in hwkey's section of openssl.cnf)")
+        });
+    }
+
+    /// The first wrong value, as an error.
+    pub fn check(&self) -> Result<()> {
+        match &self.fault {
+            Some(fault) => Err(Error::new(Reason::InvalidOption, fault.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// The PIN policy for a key whose URI named `source`.
+    pub fn pin_policy(&self, source: Option<&str>) -> Result<PinPolicy> {
+        let own = source
+            .map(|text| PinSource::parse(text, self.any_pin_file_mode))
+            .transpose()?;
+        Ok(PinPolicy {
+            source: own.or_else(|| self.pin_source.clone()),
+            keep: self.pin_keep,
+            spend_final_try: self.spend_final_try,
+        })
+    }
+}
+
+fn paths(value: &str) -> Vec<PathBuf> {
+    let parts = value.split(',').map(str::trim);
+    parts
+        .filter(|part| !part.is_empty())
+        .map(PathBuf::from)
+        .collect()
+}
+
+/// Whether `value` is the second of `words`; an error if it is none of them.
+fn choice(
+    value: &str,
+    words: &[&str],
+    accepted: &'static str,
+) -> std::result::Result<bool, &'static str> {
+    let found = words.iter().position(|word| *word == value);
+    found.map(|index| index == 1).ok_or(accepted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(options: &[(&'static str, &str)]) -> Config {
+        let options = options.iter();
+        Config::from_options(options.map(|(name, value)| (*name, (*value).to_owned())))
+    }
+
+    fn fault(name: &'static str, value: &str) -> String {
+        let error = config(&[(name, value)]).check().unwrap_err();
+        assert_eq!(error.reason(), Reason::InvalidOption);
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn a_bad_value_names_the_option_the_value_and_what_is_accepted() {
+        assert!(fault("pin-keep", "maybe").contains("pin-keep = maybe; accepted: yes, no"));
+        assert!(fault("log-level", "loud").contains("error, warn, info, debug, trace"));
+        assert!(fault("log-target", "printer").contains("stderr, syslog, file:PATH"));
+        assert!(fault("digest", "token").contains("digest = token"));
+        assert!(fault("pin-prompt", "tty").contains("pin-prompt = tty"));
+    }
+
+    #[test]
+    fn a_pin_written_where_its_source_belongs_is_not_repeated() {
+        assert!(!fault("pin-source", "123456").contains("123456"));
+    }
+
+    #[test]
+    fn lists_and_defaults() {
+        let config = config(&[("pkcs11-module-path", "/a.so, /b.so,")]);
+        assert_eq!(
+            config.module_paths,
+            [PathBuf::from("/a.so"), "/b.so".into()]
+        );
+        assert!(config.pin_keep && !config.allow_uri_paths && !config.spend_final_try);
+        assert!(config.check().is_ok());
+    }
+}

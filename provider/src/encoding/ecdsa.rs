@@ -1,0 +1,67 @@
+//! Ecdsa-Sig-Value, RFC 3279 §2.2.3.
+
+use der::asn1::UintRef;
+use der::{Encode, Sequence};
+
+use crate::error::{Error, Reason, Result};
+
+#[derive(Sequence)]
+struct EcdsaSigValue<'a> {
+    r: UintRef<'a>,
+    s: UintRef<'a>,
+}
+
+/// The largest size in bytes for an order of `order` bytes: two INTEGERs with a sign byte each.
+pub fn max_size(order: usize) -> usize {
+    let integer = 1 + 1 + order + 1;
+    let length = if 2 * integer < 128 { 1 } else { 2 };
+    1 + length + 2 * integer
+}
+
+/// Writes r ‖ s (equal halves) as DER into `out` and returns the size.
+pub fn to_der(raw: &[u8], out: &mut [u8]) -> Result<usize> {
+    let wrong = |what: String| Error::new(Reason::TokenFailed, what);
+    if raw.is_empty() || raw.len() % 2 != 0 {
+        return Err(wrong(format!(
+            "the token returned an ECDSA signature of {} bytes",
+            raw.len()
+        )));
+    }
+    let (r, s) = raw.split_at(raw.len() / 2);
+    let value = EcdsaSigValue {
+        r: UintRef::new(r).map_err(|error| wrong(error.to_string()))?,
+        s: UintRef::new(s).map_err(|error| wrong(error.to_string()))?,
+    };
+    let written = value
+        .encode_to_slice(out)
+        .map_err(|error| wrong(format!("the ECDSA signature does not fit: {error}")))?;
+    Ok(written.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn numbers_get_their_sign_byte_and_lose_their_zeros() {
+        let mut raw = [0u8; 64];
+        raw[0] = 0x80;
+        raw[63] = 1;
+        let mut out = [0u8; 72];
+        let size = to_der(&raw, &mut out).unwrap();
+        assert_eq!(out[..5], [0x30, 0x26, 0x02, 0x21, 0x00]);
+        assert_eq!(out[size - 3..size], [0x02, 0x01, 0x01]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_signature_fits_the_largest_size(raw in proptest::collection::vec(any::<u8>(), 132)) {
+            for order in [32, 48, 66] {
+                let mut out = vec![0; max_size(order)];
+                prop_assert!(to_der(&raw[..2 * order], &mut out).is_ok());
+            }
+        }
+    }
+}

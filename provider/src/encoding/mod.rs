@@ -1,0 +1,18 @@
+//! ASN.1 structures and paddings of signatures and keys.
+
+pub mod algorithm;
+pub mod digest_info;
+pub mod ecdsa;
+pub mod pss;
+pub mod public_key;
+
+use der::Encode;
+
+use crate::error::{Error, Reason, Result};
+
+/// DER of a structure that we made ourselves.
+pub(crate) fn to_der(value: &impl Encode) -> Result<Vec<u8>> {
+    value
+        .to_der()
+        .map_err(|error| Error::new(Reason::Internal, format!("DER encoding: {error}")))
+}

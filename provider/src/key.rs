@@ -1,0 +1,265 @@
+//! What a hardware key can do, whatever hardware it is.
+
+use std::ffi::CStr;
+use std::fmt;
+use std::sync::Arc;
+
+use der::asn1::ObjectIdentifier;
+
+use crate::digest::Digest;
+use crate::error::{Error, Reason, Result};
+
+/// A private key in hardware, with its public half. Cheap to clone.
+#[derive(Clone)]
+pub struct Key(Arc<dyn HardwareKey>);
+
+impl Key {
+    pub fn new(key: impl HardwareKey + 'static) -> Self {
+        Self(Arc::new(key))
+    }
+}
+
+impl std::ops::Deref for Key {
+    type Target = dyn HardwareKey;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+/// What a backend provides for one key.
+///
+/// One [`sign`](Self::sign) is one operation of the hardware from start to end, so that a backend
+/// can log in between the two where the key asks for it (smart cards).
+pub trait HardwareKey: Send + Sync {
+    fn public(&self) -> &PublicKey;
+
+    /// The URI that finds this key and no other one, without any PIN.
+    fn uri(&self) -> String;
+
+    /// Where the key lives, for people: `token "gateway" (SoftHSM project, serial 0123)`.
+    fn place(&self) -> String;
+
+    /// The key's label or id.
+    fn name(&self) -> String;
+
+    /// Whether the key may sign in this way; says why not. Must not touch the hardware.
+    fn allows(&self, scheme: &Scheme) -> Result<()>;
+
+    /// Signs `data` (see [`Scheme`]) into `signature`, which has the modulus' size, or twice the
+    /// order's for ECDSA; returns the bytes written.
+    fn sign(&self, scheme: &Scheme, data: &[u8], signature: &mut [u8]) -> Result<usize>;
+}
+
+/// How a signature is made, and what its input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// RSASSA-PKCS1-v1_5 (RFC 8017 §8.2). With a digest the input is its value, and the DigestInfo
+    /// is put around it; without, the input is padded as it is.
+    RsaPkcs1 { digest: Option<Digest> },
+    /// RSASSA-PSS (RFC 8017 §8.1); the input is the digest's value.
+    RsaPss {
+        digest: Digest,
+        mgf1: Digest,
+        /// Bytes.
+        salt: usize,
+    },
+    /// The bare RSA operation on an input of the modulus' size.
+    RsaRaw,
+    /// ECDSA; the input is a digest's value, the output r ‖ s, each of the order's size.
+    Ecdsa,
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RsaPkcs1 { digest: None } => write!(f, "RSA PKCS#1 v1.5"),
+            Self::RsaPkcs1 { digest: Some(d) } => write!(f, "RSA PKCS#1 v1.5 with {}", d.name()),
+            Self::RsaPss { digest, .. } => write!(f, "RSA-PSS with {}", digest.name()),
+            Self::RsaRaw => write!(f, "raw RSA"),
+            Self::Ecdsa => write!(f, "ECDSA"),
+        }
+    }
+}
+
+/// The public half of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublicKey {
+    Rsa {
+        /// Big-endian, without leading zeros.
+        modulus: Vec<u8>,
+        /// Big-endian, without leading zeros.
+        exponent: Vec<u8>,
+    },
+    Ec {
+        curve: Curve,
+        /// The uncompressed point, SEC 1 §2.3.3.
+        point: Vec<u8>,
+    },
+}
+
+impl PublicKey {
+    /// An RSA key, if the numbers can be one.
+    pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self> {
+        const MAX_BYTES: usize = 16_384 / 8;
+        let (modulus, exponent) = (without_zeros(modulus), without_zeros(exponent));
+        let bits = bit_length(modulus);
+        if !(512..=8 * MAX_BYTES).contains(&bits) || exponent.is_empty() {
+            return Err(Error::new(
+                Reason::UnsupportedKey,
+                format!("an RSA modulus of {bits} bits; hwkey takes 512 to 16384"),
+            ));
+        }
+        Ok(Self::Rsa {
+            modulus: modulus.to_vec(),
+            exponent: exponent.to_vec(),
+        })
+    }
+
+    /// An EC key, if `point` is an uncompressed point of the curve's size.
+    pub fn ec(curve: Curve, point: &[u8]) -> Result<Self> {
+        if point.len() != 1 + 2 * curve.field_size() || point[0] != 4 {
+            return Err(Error::new(
+                Reason::UnsupportedKey,
+                format!(
+                    "an EC point of {} bytes on {curve}; an uncompressed one has {}",
+                    point.len(),
+                    1 + 2 * curve.field_size()
+                ),
+            ));
+        }
+        Ok(Self::Ec {
+            curve,
+            point: point.to_vec(),
+        })
+    }
+
+    /// The size in bits.
+    pub fn bits(&self) -> usize {
+        match self {
+            Self::Rsa { modulus, .. } => bit_length(modulus),
+            Self::Ec { curve, .. } => curve.bits(),
+        }
+    }
+
+    /// The security strength in bits (SP 800-57 part 1; for RSA by the estimate of FIPS 140 IG,
+    /// which OpenSSL uses too).
+    pub fn security_bits(&self) -> usize {
+        match self {
+            Self::Rsa { .. } => rsa_security_bits(self.bits()),
+            Self::Ec { curve, .. } => curve.bits() / 2,
+        }
+    }
+
+    /// The name of the key type in OpenSSL.
+    pub fn type_name(&self) -> &'static CStr {
+        match self {
+            Self::Rsa { .. } => c"RSA",
+            Self::Ec { .. } => c"EC",
+        }
+    }
+}
+
+/// A named curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curve {
+    P256,
+    P384,
+}
+
+impl Curve {
+    pub const ALL: &[Self] = &[Self::P256, Self::P384];
+
+    /// OpenSSL's name of the group.
+    pub fn group_name(self) -> &'static CStr {
+        match self {
+            Self::P256 => c"prime256v1",
+            Self::P384 => c"secp384r1",
+        }
+    }
+
+    pub const fn oid(self) -> ObjectIdentifier {
+        match self {
+            Self::P256 => ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7"),
+            Self::P384 => ObjectIdentifier::new_unwrap("1.3.132.0.34"),
+        }
+    }
+
+    pub fn by_oid(oid: ObjectIdentifier) -> Option<Self> {
+        Self::ALL.iter().copied().find(|curve| curve.oid() == oid)
+    }
+
+    pub fn bits(self) -> usize {
+        match self {
+            Self::P256 => 256,
+            Self::P384 => 384,
+        }
+    }
+
+    /// The size of a coordinate in bytes; for these curves also that of the order.
+    pub fn field_size(self) -> usize {
+        self.bits().div_ceil(8)
+    }
+}
+
+impl fmt::Display for Curve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::P256 => write!(f, "P-256"),
+            Self::P384 => write!(f, "P-384"),
+        }
+    }
+}
+
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let first = number.iter().position(|byte| *byte != 0);
+    &number[first.unwrap_or(number.len())..]
+}
+
+fn bit_length(number: &[u8]) -> usize {
+    let number = without_zeros(number);
+    let top = number
+        .first()
+        .map_or(0, |byte| byte.leading_zeros() as usize);
+    number.len() * 8 - top
+}
+
+/// The estimate of FIPS 140-2 IG 7.5 for the number field sieve, rounded to multiples of 8 as
+/// OpenSSL does: the smallest modulus in bits for each strength. (A table, because computing it
+/// needs libm, one more library for every program that loads the module.)
+fn rsa_security_bits(bits: usize) -> usize {
+    const FIRST: usize = 56;
+    const SMALLEST: [usize; 27] = [
+        565, 729, 919, 1137, 1382, 1657, 1962, 2300, 2670, 3074, 3513, 3989, 4501, 5052, 5642,
+        6272, 6944, 7681, 8414, 9215, 10060, 10952, 11890, 12876, 13911, 15361, 16129,
+    ];
+    FIRST
+        + 8 * SMALLEST
+            .iter()
+            .filter(|smallest| bits >= **smallest)
+            .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rsa_sizes_and_strengths_are_those_of_openssl() {
+        for (bits, strength) in [(1024, 80), (2048, 112), (3072, 128), (4096, 152)] {
+            let mut modulus = vec![0u8; 1 + bits / 8];
+            modulus[1] = 0x80;
+            let key = PublicKey::rsa(&modulus, &[1, 0, 1]).unwrap();
+            assert_eq!((key.bits(), key.security_bits()), (bits, strength));
+        }
+    }
+
+    #[test]
+    fn keys_that_can_not_be_are_refused() {
+        assert!(PublicKey::rsa(&[1, 2, 3], &[3]).is_err());
+        assert!(PublicKey::rsa(&[], &[]).is_err());
+        assert!(PublicKey::ec(Curve::P256, &[4; 64]).is_err());
+        assert!(PublicKey::ec(Curve::P256, &[2; 65]).is_err());
+        assert!(PublicKey::ec(Curve::P256, &[]).is_err());
+    }
+}

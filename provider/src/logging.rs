@@ -1,0 +1,101 @@
+//! The log: for programs that print nothing of OpenSSL's error queue.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use ossl_shim::process::{SyslogLevel, is_privileged, write_stderr, write_syslog};
+
+/// The environment variable that wins over `log-level`.
+pub const LEVEL_VARIABLE: &str = "HWKEY_LOG";
+
+/// `log-target` of openssl.cnf.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Target {
+    #[default]
+    Stderr,
+    Syslog,
+    File(PathBuf),
+}
+
+impl Target {
+    /// `stderr`, `syslog` or `file:PATH`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "stderr" => Some(Self::Stderr),
+            "syslog" => Some(Self::Syslog),
+            _ => {
+                let path = text.strip_prefix("file:")?;
+                (!path.is_empty()).then(|| Self::File(path.into()))
+            }
+        }
+    }
+}
+
+/// The level named `text`: error, warn, info, debug or trace.
+pub fn parse_level(text: &str) -> Option<LevelFilter> {
+    match text {
+        "error" => Some(LevelFilter::Error),
+        "warn" => Some(LevelFilter::Warn),
+        "info" => Some(LevelFilter::Info),
+        "debug" => Some(LevelFilter::Debug),
+        "trace" => Some(LevelFilter::Trace),
+        _ => None,
+    }
+}
+
+/// Starts the log, once for the process: a second OpenSSL in it (or a second library context)
+/// finds it running.
+pub fn start(level: LevelFilter, target: Target) {
+    let wanted = (!is_privileged())
+        .then(|| std::env::var(LEVEL_VARIABLE).ok())
+        .flatten();
+    let level = wanted.as_deref().and_then(parse_level).unwrap_or(level);
+    if TARGET.set(target).is_ok() && log::set_logger(&LOGGER).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+static TARGET: OnceLock<Target> = OnceLock::new();
+static LOGGER: Logger = Logger;
+
+struct Logger;
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // cryptoki's own lines repeat what we report better, and quote the standard's chapters.
+        metadata.level() <= log::max_level() && !metadata.target().starts_with("cryptoki")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let level = record.level().as_str().to_lowercase();
+        let text = record.args().to_string().replace(['\n', '\r'], " ");
+        match TARGET.get().unwrap_or(&Target::Stderr) {
+            Target::Stderr => write_stderr(&format!("hwkey: {level}: {text}\n")),
+            Target::Syslog => write_syslog(severity(record.level()), &format!("hwkey: {text}")),
+            Target::File(path) => {
+                // Opened for each line: rotation needs no signal, and nothing is held open in the
+                // program. A log that can't be written must not stop a signature.
+                let line = format!("[{}] {level}: {text}\n", std::process::id());
+                let file = OpenOptions::new().append(true).create(true).open(path);
+                let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+            }
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn severity(level: Level) -> SyslogLevel {
+    match level {
+        Level::Error => SyslogLevel::Error,
+        Level::Warn => SyslogLevel::Warning,
+        Level::Info => SyslogLevel::Info,
+        Level::Debug | Level::Trace => SyslogLevel::Debug,
+    }
+}

@@ -1,0 +1,113 @@
+//! What the signature algorithms have in common: the key, the digest, the message hashed so far.
+
+use crate::digest::{Digest, Hasher};
+use crate::error::{Error, Reason, Result};
+use crate::key::Key;
+
+/// The state of one signature.
+#[derive(Clone, Default)]
+pub struct Message {
+    key: Option<Key>,
+    digest: Option<Digest>,
+    hasher: Option<Hasher>,
+}
+
+impl Message {
+    /// Starts with `key`, or with the one of the last start.
+    pub fn start(&mut self, key: Option<&Key>) -> Result<()> {
+        if let Some(key) = key {
+            self.key = Some(key.clone());
+        }
+        self.hasher = None;
+        self.key().map(drop)
+    }
+
+    /// Starts to hash a message with `digest`.
+    pub fn start_hashing(&mut self, digest: Option<&str>, key: Option<&Key>) -> Result<()> {
+        self.start(key)?;
+        if let Some(name) = digest {
+            self.set_digest(name)?;
+        }
+        let digest = self.digest.ok_or_else(no_digest)?;
+        self.hasher = Some(digest.hasher());
+        Ok(())
+    }
+
+    pub fn update(&mut self, data: &[u8]) -> Result<()> {
+        let hasher = self.hasher.as_mut().ok_or_else(not_started)?;
+        hasher.update(data);
+        Ok(())
+    }
+
+    /// The digest's value of the message. The message can't be extended afterwards.
+    pub fn finish(&mut self) -> Result<Vec<u8>> {
+        let hasher = self.hasher.take().ok_or_else(not_started)?;
+        Ok(hasher.finalize())
+    }
+
+    /// Whether a message is being hashed: its digest is settled then.
+    pub fn set_digest(&mut self, name: &str) -> Result<()> {
+        let digest = digest_by_name(name)?;
+        if self.hasher.is_some() && self.digest != Some(digest) {
+            return Err(Error::new(
+                Reason::InvalidParameter,
+                "the digest can't be changed after the first data",
+            ));
+        }
+        self.digest = Some(digest);
+        Ok(())
+    }
+
+    pub fn digest(&self) -> Option<Digest> {
+        self.digest
+    }
+
+    pub fn key(&self) -> Result<&Key> {
+        self.key.as_ref().ok_or_else(not_started)
+    }
+
+    /// Checks that `data` is a value of the digest, if there is one.
+    pub fn check_hashed(&self, data: &[u8]) -> Result<()> {
+        match self.digest {
+            Some(digest) if data.len() != digest.size() => Err(Error::new(
+                Reason::InvalidData,
+                format!(
+                    "the data to sign has {} bytes, a {} digest has {}; to sign a file use \
+                     openssl dgst -sign, or pkeyutl -rawin",
+                    data.len(),
+                    digest.name(),
+                    digest.size()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The digest that OpenSSL calls `name`.
+pub fn digest_by_name(name: &str) -> Result<Digest> {
+    Digest::by_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Digest::ALL.iter().map(|digest| digest.name()).collect();
+        Error::new(
+            Reason::UnsupportedDigest,
+            format!(
+                "hwkey does not hash with {name}; it has {}",
+                known.join(", ")
+            ),
+        )
+    })
+}
+
+fn no_digest() -> Error {
+    Error::new(
+        Reason::UnsupportedDigest,
+        "a signature over a message needs a digest, such as -sha256",
+    )
+}
+
+fn not_started() -> Error {
+    Error::new(
+        Reason::InvalidParameter,
+        "the signature was not started with a key",
+    )
+}

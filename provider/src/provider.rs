@@ -1,0 +1,238 @@
+//! The provider: what it offers to OpenSSL, and what its operations share.
+
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ThreadId};
+
+use ossl_shim::{Algorithm, Core, Operation, Provider};
+
+use crate::backend::{self, Found, Login, Wanted};
+use crate::config::Config;
+use crate::error::{Error, Reason, Result};
+use crate::key::Key;
+use crate::logging;
+use crate::operation::decoder_pem::PemDecoder;
+use crate::operation::decoder_reference::ReferenceDecoder;
+use crate::operation::encoder_private::{ReferenceEncoder, RefusingEncoder};
+use crate::operation::encoder_text::TextEncoder;
+use crate::operation::keymgmt_ec::EcKeys;
+use crate::operation::keymgmt_rsa::RsaKeys;
+use crate::operation::signature_ecdsa::EcdsaSignature;
+use crate::operation::signature_rsa::RsaSignature;
+use crate::operation::store::Pkcs11Store;
+use crate::uri::Uri;
+
+/// hwkey in one library context.
+pub struct HwKey {
+    pub config: Config,
+    core: Core,
+    /// Whether the surroundings have been looked at, once, at the first hardware key.
+    looked_around: AtomicBool,
+    handed_over: Mutex<Option<HandedOver>>,
+}
+
+/// A key that one decoder found and that is not of its type: the decoder for its type is asked
+/// next, for the same reference, in the same thread.
+struct HandedOver {
+    thread: ThreadId,
+    uri: String,
+    key: Key,
+}
+
+impl Provider for HwKey {
+    type Key = Key;
+    type Error = Error;
+
+    const NAME: &'static CStr = c"hwkey";
+    const VERSION: &'static CStr =
+        match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+            Ok(version) => version,
+            Err(_) => c"",
+        };
+    const REASONS: &'static [ossl_shim::Reason] = Reason::STRINGS;
+
+    fn start(core: &Core) -> Self {
+        let config = Config::read(core);
+        let level = config.log_level.unwrap_or(log::LevelFilter::Warn);
+        logging::start(level, config.log_target.clone());
+        Self {
+            config,
+            core: core.clone(),
+            looked_around: AtomicBool::new(false),
+            handed_over: Mutex::new(None),
+        }
+    }
+
+    fn algorithms(operation: Operation) -> Option<&'static [Algorithm]> {
+        match operation {
+            Operation::Store => Some(STORES),
+            Operation::KeyManagement => Some(KEY_TYPES),
+            Operation::Signature => Some(SIGNATURES),
+            Operation::Decoder => Some(DECODERS),
+            Operation::Encoder => Some(ENCODERS),
+            _ => None,
+        }
+    }
+}
+
+const STORES: &[Algorithm] = &[
+    Algorithm::store::<HwKey, Pkcs11Store>(c"pkcs11", PROPERTIES),
+    Algorithm::END,
+];
+
+// `fips=yes`, so that a query for it does not hide the keys: the private operation is the
+// hardware's, whose validation is its own. What hwkey does on the host (hashing) is not validated.
+const PROPERTIES: &CStr = c"provider=hwkey,fips=yes";
+
+const KEY_TYPES: &[Algorithm] = &[
+    Algorithm::key_management::<HwKey, EcKeys>(c"EC:id-ecPublicKey:1.2.840.10045.2.1", PROPERTIES),
+    Algorithm::key_management::<HwKey, RsaKeys>(
+        c"RSA:rsaEncryption:1.2.840.113549.1.1.1",
+        PROPERTIES,
+    ),
+    Algorithm::END,
+];
+
+/// The names that our key types answer to `query_operation_name`. They are private: under the
+/// public names OpenSSL would ask whichever provider has them first, with our key's public half.
+pub const ECDSA: &CStr = c"HWKEY-ECDSA";
+pub const RSA: &CStr = c"HWKEY-RSA";
+
+const SIGNATURES: &[Algorithm] = &[
+    Algorithm::signature::<HwKey, EcdsaSignature>(ECDSA, PROPERTIES),
+    Algorithm::signature::<HwKey, RsaSignature>(RSA, PROPERTIES),
+    Algorithm::END,
+];
+
+// A reader of our own for PEM: the built-in one drops labels that it doesn't know. It works in two
+// steps, because OSSL_STORE does not take a key from a decoder with input=pem.
+const DECODERS: &[Algorithm] = &[
+    Algorithm::decoder::<HwKey, PemDecoder>(c"DER", c"provider=hwkey,fips=yes,input=pem"),
+    Algorithm::decoder::<HwKey, ReferenceDecoder<EcKeys>>(
+        c"EC",
+        c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri",
+    ),
+    Algorithm::decoder::<HwKey, ReferenceDecoder<RsaKeys>>(
+        c"RSA",
+        c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri",
+    ),
+    Algorithm::END,
+];
+
+macro_rules! encoders {
+    ($($key_type:literal),*) => {
+        &[
+            $(
+                Algorithm::encoder::<HwKey, ReferenceEncoder>(
+                    $key_type,
+                    c"provider=hwkey,fips=yes,output=pem,structure=PrivateKeyInfo",
+                ),
+                // What other structures and DER would hold does not exist; saying so is better
+                // than the nothing of the default encoders.
+                Algorithm::encoder::<HwKey, RefusingEncoder>(
+                    $key_type,
+                    c"provider=hwkey,fips=yes,output=pem,structure=type-specific",
+                ),
+                Algorithm::encoder::<HwKey, RefusingEncoder>(
+                    $key_type,
+                    c"provider=hwkey,fips=yes,output=pem,structure=EncryptedPrivateKeyInfo",
+                ),
+                Algorithm::encoder::<HwKey, RefusingEncoder>(
+                    $key_type,
+                    c"provider=hwkey,fips=yes,output=der,structure=PrivateKeyInfo",
+                ),
+                Algorithm::encoder::<HwKey, RefusingEncoder>(
+                    $key_type,
+                    c"provider=hwkey,fips=yes,output=der,structure=EncryptedPrivateKeyInfo",
+                ),
+                Algorithm::encoder::<HwKey, RefusingEncoder>(
+                    $key_type,
+                    c"provider=hwkey,fips=yes,output=der,structure=type-specific",
+                ),
+                Algorithm::encoder::<HwKey, TextEncoder>(
+                    $key_type,
+                    c"provider=hwkey,fips=yes,output=text",
+                ),
+            )*
+            Algorithm::END,
+        ]
+    };
+}
+
+const ENCODERS: &[Algorithm] = encoders!(c"EC", c"RSA");
+
+impl HwKey {
+    /// The objects that `uri` names.
+    pub fn find(&self, uri: &Uri, wanted: Wanted, login: &mut Login<'_, '_>) -> Result<Vec<Found>> {
+        self.config.check()?;
+        self.look_around()?;
+        backend::find(&self.config, uri, wanted, login)
+    }
+
+    /// Keeps a key for the decoder of its type.
+    pub fn hand_over(&self, uri: String, key: Key) {
+        let handed = HandedOver {
+            thread: thread::current().id(),
+            uri,
+            key,
+        };
+        *self
+            .handed_over
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(handed);
+    }
+
+    /// The key that another decoder of this thread found under `uri` just before.
+    pub fn take_over(&self, uri: &str) -> Option<Key> {
+        let mut slot = self
+            .handed_over
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let handed =
+            slot.take_if(|handed| handed.thread == thread::current().id() && handed.uri == uri)?;
+        Some(handed.key)
+    }
+
+    /// At the first hardware key: is everything around us as it must be?
+    fn look_around(&self) -> Result<()> {
+        if self.looked_around.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if let Some(neighbours) = self.core.neighbours() {
+            let position = |name: &str| neighbours.providers.iter().position(|p| p == name);
+            let helpless = ["hwkey", "base", "null", "legacy", "pkcs11", "tpm2"];
+            if neighbours
+                .providers
+                .iter()
+                .all(|name| helpless.contains(&name.as_str()))
+            {
+                return Err(Error::new(
+                    Reason::NoDefaultProvider,
+                    "looking for a provider that verifies, hashes and speaks TLS: only hwkey is \
+                     active; add \"default = default_sect\" before hwkey in the [provider_sect] of \
+                     openssl.cnf, with \"[default_sect]\" and \"activate = 1\" below it (on the \
+                     command line: -provider default)",
+                ));
+            }
+            let settled = neighbours
+                .default_properties
+                .as_deref()
+                .is_some_and(|text| text.contains("provider!=hwkey"));
+            if !settled && position("hwkey") < position("default").or(position("fips")) {
+                log::warn!("{LISTED_FIRST}");
+            }
+        }
+        for advice in &self.config.advice {
+            log::warn!("{advice}");
+        }
+        self.looked_around.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// The cure for hwkey before default.
+pub const LISTED_FIRST: &str = "hwkey is listed before the default provider, so OpenSSL asks \
+     it for software keys (and TLS loses P-256); put \"default = default_sect\" first in the \
+     [provider_sect] of openssl.cnf, or add \"alg_section = evp_sect\" to its first section with \
+     \"[evp_sect]\" and \"default_properties = ?provider!=hwkey\"";
