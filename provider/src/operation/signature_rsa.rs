@@ -213,14 +213,21 @@ impl Padding {
 
 impl Salt {
     fn parse(length: &IntOrText<'_>) -> Result<Self> {
+        // Numbers come as numbers (libssl) or as text (-sigopt).
         let number = match length {
-            IntOrText::Text("digest") | IntOrText::Int(-1) => return Ok(Self::Digest),
-            IntOrText::Text("auto" | "max") | IntOrText::Int(-2 | -3) => return Ok(Self::Max),
-            IntOrText::Text("auto-digestmax") | IntOrText::Int(-4) => return Ok(Self::DigestMax),
+            IntOrText::Text("digest") => return Ok(Self::Digest),
+            IntOrText::Text("auto" | "max") => return Ok(Self::Max),
+            IntOrText::Text("auto-digestmax") => return Ok(Self::DigestMax),
             IntOrText::Text(text) => text.parse().ok(),
-            IntOrText::Int(number) => usize::try_from(*number).ok(),
+            IntOrText::Int(number) => Some(*number),
         };
-        number.map(Self::Bytes).ok_or_else(|| {
+        let salt = number.and_then(|number: i64| match number {
+            -1 => Some(Self::Digest),
+            -2 | -3 => Some(Self::Max),
+            -4 => Some(Self::DigestMax),
+            bytes => usize::try_from(bytes).ok().map(Self::Bytes),
+        });
+        salt.ok_or_else(|| {
             Error::new(
                 Reason::InvalidParameter,
                 format!("RSA-PSS salt length {length:?}; give bytes, digest, max or auto"),

@@ -194,17 +194,19 @@ impl Pkcs11Key {
                 digest: Some(digest),
             } => plan(Mechanism::RsaPkcs, digest_info(digest, data)?.into()),
             Scheme::RsaRaw => plan(Mechanism::RsaX509, Cow::Borrowed(data)),
-            Scheme::RsaPss { digest, mgf1, salt } => match pss_mechanism(digest, mgf1, salt) {
-                Some(mechanism) if self.token.has(MechanismType::RSA_PKCS_PSS)? => {
-                    plan(mechanism, Cow::Borrowed(data))
+            Scheme::RsaPss { digest, mgf1, salt } => {
+                // Tokens take one digest for both, and only those that PKCS#11 2.x names; else,
+                // and where a token has only raw RSA, the padding is made here.
+                match (digest == mgf1).then(|| pss_mechanism(digest, salt)).flatten() {
+                    Some(mechanism) if self.token.has(MechanismType::RSA_PKCS_PSS)? => {
+                        plan(mechanism, Cow::Borrowed(data))
+                    }
+                    _ => {
+                        let encoded = pss::encode(data, digest, mgf1, salt, self.public.bits())?;
+                        plan(Mechanism::RsaX509, encoded.into())
+                    }
                 }
-                // A digest that the standard's PSS parameters don't name, or a token with raw RSA
-                // only: padded here.
-                _ => {
-                    let encoded = pss::encode(data, digest, mgf1, salt, self.public.bits())?;
-                    plan(Mechanism::RsaX509, encoded.into())
-                }
-            },
+            }
         }
     }
 }
@@ -255,9 +257,8 @@ impl HardwareKey for Pkcs11Key {
     }
 }
 
-fn pss_mechanism(digest: Digest, mgf1: Digest, salt: usize) -> Option<Mechanism<'static>> {
-    let (hash_alg, _) = pss_digest(digest)?;
-    let (_, mgf) = pss_digest(mgf1)?;
+fn pss_mechanism(digest: Digest, salt: usize) -> Option<Mechanism<'static>> {
+    let (hash_alg, mgf) = pss_digest(digest)?;
     Some(Mechanism::RsaPkcsPss(PkcsPssParams {
         hash_alg,
         mgf,

@@ -1,0 +1,130 @@
+//! What the tests share: a SoftHSM token, an openssl.cnf and a directory of their own for each test,
+//! so that tests run side by side; and running real programs in them.
+//!
+//! The module under test is `target/<profile>/libhwkey.so`: build the workspace first
+//! (`ci/test` does).
+
+#![forbid(unsafe_code)]
+
+mod conf;
+mod net;
+mod run;
+mod token;
+
+use std::path::{Path, PathBuf};
+
+pub use conf::Conf;
+pub use net::{free_port, wait_for_port, wait_until};
+pub use run::{Background, Finished, Run};
+pub use token::{KeyType, PIN, SO_PIN, Token};
+
+/// The SoftHSM module of Debian.
+pub const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
+
+/// The module under test.
+pub fn module() -> PathBuf {
+    let exe = std::env::current_exe().expect("the path of this test");
+    let profile = exe
+        .ancestors()
+        .find(|dir| dir.file_name().is_some_and(|name| name == "deps"))
+        .and_then(Path::parent)
+        .expect("target/<profile>/deps/<test>");
+    let module = profile.join("libhwkey.so");
+    assert!(
+        module.exists(),
+        "{} is missing: run cargo build --workspace first",
+        module.display()
+    );
+    module
+}
+
+/// A program of this crate (src/bin).
+pub fn helper(name: &str) -> PathBuf {
+    module().with_file_name(name)
+}
+
+/// A token, an openssl.cnf that names it, and a directory; what most tests begin with.
+pub struct Bench {
+    pub token: Token,
+    pub dir: PathBuf,
+}
+
+impl Bench {
+    /// A fresh token labelled `label`, without keys.
+    pub fn new(label: &str) -> Self {
+        let token = Token::new(label);
+        let dir = token.dir().to_owned();
+        let bench = Self { token, dir };
+        bench.configure(&bench.conf());
+        bench
+    }
+
+    /// The usual openssl.cnf: default first, hwkey with this token's module and PIN file.
+    pub fn conf(&self) -> Conf {
+        Conf::new()
+            .option("pkcs11-module-path", SOFTHSM)
+            .option("pin-source", &format!("file:{}", self.pin_file().display()))
+    }
+
+    /// Writes `conf` to where the programs of this bench read it.
+    pub fn configure(&self, conf: &Conf) {
+        std::fs::write(self.path("openssl.cnf"), conf.text()).expect("openssl.cnf");
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    pub fn pin_file(&self) -> PathBuf {
+        self.path("pin")
+    }
+
+    /// Changes what the PIN file holds.
+    pub fn write_pin(&self, pin: &str) {
+        token::write_private(&self.pin_file(), &format!("{pin}\n"));
+    }
+
+    /// The URI of the key labelled `label`.
+    pub fn uri(&self, label: &str) -> String {
+        format!("pkcs11:token={};object={label}", self.token.label_in_uri())
+    }
+
+    /// A program in this bench's directory, with its token and openssl.cnf.
+    pub fn run(&self, program: impl AsRef<std::ffi::OsStr>) -> Run {
+        Run::new(program)
+            .dir(&self.dir)
+            .env("SOFTHSM2_CONF", self.token.conf())
+            .env("OPENSSL_CONF", self.path("openssl.cnf"))
+    }
+
+    /// `openssl` with `arguments` split at spaces; `{}` stands for each of `values` in turn.
+    pub fn openssl(&self, arguments: &str, values: &[&str]) -> Run {
+        let mut values = values.iter();
+        let run = arguments
+            .split_whitespace()
+            .fold(self.run("openssl"), |run, word| match word.contains("{}") {
+                true => run.arg(word.replace("{}", values.next().expect("a value for {}"))),
+                false => run.arg(word),
+            });
+        assert!(
+            values.next().is_none(),
+            "a value without {{}} in {arguments}"
+        );
+        run
+    }
+
+    /// Writes the reference PEM of the key `label` and a certificate it signed itself; returns
+    /// their file names, relative to the bench's directory.
+    pub fn self_signed(&self, label: &str) -> (String, String) {
+        let (key, cert) = (format!("{label}.key.pem"), format!("{label}.crt.pem"));
+        self.openssl("pkey -in {} -out {}", &[&self.uri(label), &key])
+            .ok();
+        self.openssl(
+            "req -x509 -new -key {} -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
+             -days 30 -out {}",
+            &[&self.uri(label), &cert],
+        )
+        .ok();
+        (key, cert)
+    }
+}
