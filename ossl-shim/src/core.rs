@@ -132,18 +132,7 @@ impl Core {
             // the size of a `char *`.
             unsafe { get_params(self.handle, params.as_mut_ptr()) };
         }
-        values
-            .into_iter()
-            .map(|value| {
-                // SAFETY: what the core filled in is a C string that it owns and that lives as
-                // long as the provider; it is copied at once.
-                (!value.is_null()).then(|| {
-                    unsafe { CStr::from_ptr(value) }
-                        .to_string_lossy()
-                        .into_owned()
-                })
-            })
-            .collect()
+        values.into_iter().map(copied).collect()
     }
 
     /// Puts `error` into OpenSSL's queue; `function` is what OpenSSL had called.
@@ -284,6 +273,16 @@ impl Calls {
             fill(&mut self.bio_gets, &BIO_GETS, entry);
         }
     }
+}
+
+/// A copy of what the core filled in: null, or a C string that lives as long as the provider.
+fn copied(value: *const c_char) -> Option<String> {
+    if value.is_null() {
+        return None;
+    }
+    // SAFETY: not null, so the core's string.
+    let text = unsafe { CStr::from_ptr(value) };
+    Some(text.to_string_lossy().into_owned())
 }
 
 /// A C string of `text`; NUL bytes (a token's label may hold any) become spaces.

@@ -51,7 +51,7 @@ unsafe extern "C" fn newctx<P: Provider>(provctx: *mut c_void) -> *mut c_void {
 
 unsafe extern "C" fn freectx<P: Provider>(ctx: *mut c_void) {
     // SAFETY: the core gives our context back.
-    quietly((), || drop(unsafe { Owned::<Held<P, ()>>::take_back(ctx) }));
+    unsafe { Owned::<Held<P, ()>>::free(ctx) };
 }
 
 unsafe extern "C" fn does_selection<P: Provider, T: Encoder<P>>(

@@ -123,9 +123,7 @@ unsafe extern "C" fn load<P: Provider, T: KeyManagement<P>>(
 
 unsafe extern "C" fn free<P: Provider>(keydata: *mut c_void) {
     // SAFETY: the core gives a key of ours back.
-    quietly((), || {
-        drop(unsafe { Owned::<HeldKey<P>>::take_back(keydata) })
-    });
+    unsafe { Owned::<HeldKey<P>>::free(keydata) };
 }
 
 unsafe extern "C" fn dup<P: Provider>(keydata: *const c_void, _: c_int) -> *mut c_void {

@@ -2,7 +2,7 @@
 //!
 //! OpenSSL holds three kinds of objects of ours: the provider context, operation contexts
 //! (`newctx` … `freectx`) and keys (`load` … `free`). Each is a `Box` that leaves with
-//! [`Owned::hand_over`] and returns with [`Owned::take_back`]; in between it is only borrowed.
+//! [`Owned::hand_over`] and returns with [`Owned::free`]; in between it is only borrowed.
 //! Every object carries the provider context it belongs to, because many functions of the ABI are
 //! not given it.
 
@@ -10,6 +10,7 @@ use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use crate::boundary::quietly;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::provider::Provider;
@@ -70,12 +71,18 @@ impl<T> Owned<T> {
         Box::into_raw(Box::new(value)).cast()
     }
 
+    /// Drops what the core gives back.
+    ///
     /// # Safety
     /// `pointer` must be null or come from [`Self::hand_over`] of the same `T`, and must not be
     /// used afterwards.
-    pub(crate) unsafe fn take_back(pointer: *mut c_void) -> Option<Box<T>> {
+    pub(crate) unsafe fn free(pointer: *mut c_void) {
+        if pointer.is_null() {
+            return;
+        }
         // SAFETY: the caller's promise.
-        (!pointer.is_null()).then(|| unsafe { Box::from_raw(pointer.cast()) })
+        let value = unsafe { Box::from_raw(pointer.cast::<T>()) };
+        quietly((), || drop(value));
     }
 
     /// # Safety

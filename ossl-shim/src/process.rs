@@ -363,3 +363,114 @@ impl Page {
         unsafe { libc::munmap(self.0.as_ptr().cast(), Self::SIZE) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs `check` in a forked child and tells whether it held there.
+    fn in_child(check: impl FnOnce() -> bool) -> bool {
+        // SAFETY: the child only computes and ends by _exit.
+        unsafe {
+            let pid = libc::fork();
+            assert!(pid >= 0, "fork");
+            if pid == 0 {
+                libc::_exit(if check() { 0 } else { 1 });
+            }
+            let mut status = 0;
+            assert_eq!(libc::waitpid(pid, &mut status, 0), pid);
+            libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+        }
+    }
+
+    #[test]
+    fn a_forked_child_is_another_generation_and_so_is_its_child() {
+        let parent = Generation::current();
+        assert_eq!(parent, Generation::current());
+        assert!(in_child(|| {
+            let child = Generation::current();
+            child != parent
+                && child == Generation::current()
+                && in_child(|| ![parent, child].contains(&Generation::current()))
+        }));
+        assert_eq!(parent, Generation::current());
+    }
+
+    #[test]
+    fn a_forked_child_makes_its_own_value_and_leaves_the_parents_alone() {
+        struct Noisy(u32);
+        impl Drop for Noisy {
+            fn drop(&mut self) {
+                assert_ne!(self.0, 1, "the parent's value was dropped in the child");
+            }
+        }
+        let value = PerProcess::new();
+        assert_eq!(value.get(|| Noisy(1)).0, 1);
+        assert_eq!(value.get(|| Noisy(2)).0, 1);
+        assert!(in_child(|| {
+            let own = value.get(|| Noisy(3)).0;
+            own == 3 && value.get(|| Noisy(4)).0 == 3
+        }));
+        std::mem::forget(value);
+    }
+
+    #[test]
+    fn a_value_whose_lock_was_held_at_the_fork_does_not_block_the_child() {
+        let value: PerProcess<std::sync::Mutex<u32>> = PerProcess::new();
+        let guard = value.get(Default::default).lock().unwrap();
+        assert!(in_child(|| value.get(Default::default).try_lock().is_ok()));
+        drop(guard);
+    }
+
+    #[test]
+    fn threads_that_race_for_the_first_value_get_the_same_one() {
+        let value: PerProcess<u32> = PerProcess::new();
+        let barrier = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            let address = |n| {
+                barrier.wait();
+                ptr::from_ref(value.get(|| n)) as usize
+            };
+            let threads: Vec<_> = (0..8).map(|n| scope.spawn(move || address(n))).collect();
+            let seen: Vec<usize> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+            assert!(seen.iter().all(|address| *address == seen[0]));
+        });
+    }
+
+    #[test]
+    fn a_list_gives_the_newest_first_and_keeps_all() {
+        let list = AppendOnly::new();
+        std::thread::scope(|scope| {
+            for n in 0..4 {
+                let list = &list;
+                scope.spawn(move || (0..100).for_each(|m| _ = list.push(n * 100 + m)));
+            }
+        });
+        list.push(1000);
+        assert_eq!(list.iter().next(), Some(&1000));
+        let mut all: Vec<i32> = list.iter().copied().collect();
+        all.sort_unstable();
+        assert!(all.iter().copied().eq((0..400).chain([1000])));
+    }
+
+    #[test]
+    fn secrets_are_locked_left_out_of_dumps_and_bounded() {
+        let secret = Secret::copied(b"123456").unwrap();
+        assert_eq!(&*secret, b"123456");
+        assert!(Secret::copied(&[1; Secret::CAPACITY + 1]).is_none());
+        let address = format!("{:x}", secret.as_ptr() as usize);
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let entry = maps.split_once(&address).expect("its mapping").1;
+        let flags = entry
+            .lines()
+            .find(|line| line.starts_with("VmFlags:"))
+            .unwrap();
+        assert!(flags.contains(" dd"), "dumped: {flags}");
+        assert!(flags.contains(" lo"), "not locked: {flags}");
+    }
+
+    #[test]
+    fn a_test_is_not_privileged() {
+        assert!(!is_privileged());
+    }
+}

@@ -199,9 +199,7 @@ impl<P: Provider> Table<P> {
 
 unsafe extern "C" fn teardown<P: Provider>(provctx: *mut c_void) {
     // SAFETY: `provctx` came from `initialise`, and the core uses it no more.
-    quietly((), || {
-        drop(unsafe { Owned::<Context<P>>::take_back(provctx) })
-    });
+    unsafe { Owned::<Context<P>>::free(provctx) };
 }
 
 unsafe extern "C" fn gettable_params(_: *mut c_void) -> *const OsslParam {

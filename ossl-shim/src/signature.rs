@@ -12,7 +12,7 @@ use crate::abi::functions::{
     SIGNATURE_SIGN_INIT,
 };
 use crate::abi::{OsslDispatch, OsslParam};
-use crate::boundary::{enter, quietly};
+use crate::boundary::enter;
 use crate::fault::Fault;
 use crate::ownership::{ContextRef, Held, HeldKey, Owned};
 use crate::params::{Descriptor, ParamsIn, ParamsOut};
@@ -124,7 +124,7 @@ unsafe extern "C" fn newctx<P: Provider, T: Signature<P>>(
 
 unsafe extern "C" fn freectx<P: Provider, T: Signature<P>>(ctx: *mut c_void) {
     // SAFETY: the core gives a context of ours back.
-    quietly((), || drop(unsafe { Owned::<Held<P, T>>::take_back(ctx) }));
+    unsafe { Owned::<Held<P, T>>::free(ctx) };
 }
 
 unsafe extern "C" fn dupctx<P: Provider, T: Signature<P>>(ctx: *mut c_void) -> *mut c_void {

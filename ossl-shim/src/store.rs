@@ -235,11 +235,9 @@ unsafe extern "C" fn eof<P: Provider, T: Store<P>>(ctx: *mut c_void) -> c_int {
 }
 
 unsafe extern "C" fn close<P: Provider, T: Store<P>>(ctx: *mut c_void) -> c_int {
-    quietly(0, || {
-        // SAFETY: the core gives our context back.
-        drop(unsafe { Owned::<Held<P, Opened<T>>>::take_back(ctx) });
-        1
-    })
+    // SAFETY: the core gives our context back.
+    unsafe { Owned::<Held<P, Opened<T>>>::free(ctx) };
+    1
 }
 
 /// Another provider's key management was found for our key type first (it is listed first): it may

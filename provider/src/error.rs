@@ -168,7 +168,7 @@ impl Report for Error {
         let mut entry = |text: &str| {
             raise(Entry {
                 reason: self.reason.number(),
-                text: shortened(text),
+                text: &one_line(text),
                 location: self.location,
             });
         };
@@ -191,15 +191,21 @@ impl From<Fault> for Error {
     }
 }
 
-fn shortened(text: &str) -> &str {
-    if text.len() <= MAX_TEXT {
-        return text;
+/// One line of at most [`MAX_TEXT`] bytes: labels are the token's and may hold anything.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(MAX_TEXT));
+    for character in text.chars() {
+        let shown = if character.is_control() {
+            ' '
+        } else {
+            character
+        };
+        if line.len() + shown.len_utf8() > MAX_TEXT {
+            break;
+        }
+        line.push(shown);
     }
-    let mut end = MAX_TEXT;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+    line
 }
 
 #[cfg(test)]
@@ -208,9 +214,14 @@ mod tests {
 
     #[test]
     fn long_messages_are_cut_at_a_character() {
-        let text = "ü".repeat(MAX_TEXT);
-        let cut = shortened(&text);
-        assert!(cut.len() <= MAX_TEXT && text.starts_with(cut));
+        let text = "a".to_owned() + &"ü".repeat(MAX_TEXT);
+        let cut = one_line(&text);
+        assert!(cut.len() <= MAX_TEXT && text.starts_with(&cut));
+    }
+
+    #[test]
+    fn a_label_can_not_begin_a_line() {
+        assert_eq!(one_line("a\nb\0c"), "a b c");
     }
 
     #[test]

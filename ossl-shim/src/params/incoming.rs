@@ -125,3 +125,59 @@ fn integer(name: &CStr, param: &OsslParam) -> Result<i64, Fault> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+
+    use super::*;
+    use crate::params::ParamList;
+
+    fn read<T>(list: &ParamList, read: impl FnOnce(ParamsIn<'_>) -> T) -> T {
+        // SAFETY: the list is a terminated array and outlives the call.
+        read(unsafe { ParamsIn::new(list.as_ptr()) })
+    }
+
+    #[test]
+    fn what_a_list_holds_is_read_back() {
+        let list = ParamList::new()
+            .int(c"number", -7)
+            .utf8(c"text", c"abc")
+            .octets(c"bytes", &[1]);
+        read(&list, |params| {
+            assert_eq!(params.int(c"number"), Ok(Some(-7)));
+            assert_eq!(params.utf8(c"text"), Ok(Some("abc")));
+            assert_eq!(
+                params.int_or_text(c"text"),
+                Ok(Some(IntOrText::Text("abc")))
+            );
+            assert_eq!(params.int_or_text(c"number"), Ok(Some(IntOrText::Int(-7))));
+            assert_eq!(params.utf8(c"missing"), Ok(None));
+            assert!(params.int(c"text").is_err() && params.utf8(c"number").is_err());
+            assert!(params.utf8(c"bytes").is_err());
+        });
+    }
+
+    #[test]
+    fn null_arrays_null_data_and_odd_sizes_are_no_danger() {
+        // SAFETY: null is allowed.
+        assert!(unsafe { ParamsIn::new(ptr::null()) }.is_empty());
+        let param = |key: *const c_char, data_type, data_size| OsslParam {
+            key,
+            data_type,
+            data: ptr::null_mut(),
+            data_size,
+            return_size: 0,
+        };
+        for kind in 1..=7 {
+            let params = [param(c"x".as_ptr(), kind, 8), param(ptr::null(), 0, 0)];
+            // SAFETY: a terminated array; null data is what is tested.
+            let params = unsafe { ParamsIn::new(params.as_ptr()) };
+            assert!(params.int(c"x").is_err() && params.utf8(c"x").is_err());
+        }
+        let list = ParamList::new().big_number(c"x", &[1, 2, 3]);
+        assert!(read(&list, |params| params.int(c"x")).is_err());
+        let list = ParamList::new().utf8(c"x", c"\xff\xfe");
+        assert!(read(&list, |params| params.utf8(c"x").map(drop)).is_err());
+    }
+}

@@ -188,3 +188,91 @@ fn write_integer(param: &mut OsslParam, native: &[u8]) -> Result<(), &'static st
     }
     write_bytes(param, &out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks for one parameter of `data_type` with a buffer of `size` bytes.
+    fn ask(
+        data_type: std::ffi::c_uint,
+        size: Option<usize>,
+        answer: impl FnOnce(&mut ParamsOut<'_>) -> Result<(), Fault>,
+    ) -> (Result<(), Fault>, Vec<u8>, usize) {
+        let mut buffer = vec![0xee; size.unwrap_or(0)];
+        let data = match size {
+            Some(_) => buffer.as_mut_ptr().cast(),
+            None => ptr::null_mut(),
+        };
+        let param = |key: *const _, data_type, data, data_size| OsslParam {
+            key,
+            data_type,
+            data,
+            data_size,
+            return_size: data_type::UNMODIFIED,
+        };
+        let mut params = [
+            param(c"x".as_ptr(), data_type, data, buffer.len()),
+            param(ptr::null(), 0, ptr::null_mut(), 0),
+        ];
+        // SAFETY: a terminated array with its buffers.
+        let result = answer(&mut unsafe { ParamsOut::new(params.as_mut_ptr()) });
+        (result, buffer, params[0].return_size)
+    }
+
+    #[test]
+    fn numbers_fill_the_buffer_they_are_given() {
+        for size in [1, 2, 4, 8] {
+            let (result, buffer, _) = ask(data_type::INTEGER, Some(size), |p| p.int(c"x", -3));
+            result.unwrap();
+            let mut expected = (-3i64).to_le_bytes().to_vec();
+            expected.truncate(size);
+            assert_eq!(buffer, expected);
+        }
+        assert!(
+            ask(data_type::INTEGER, Some(1), |p| p.int(c"x", 200))
+                .0
+                .is_err()
+        );
+        let (result, buffer, _) = ask(data_type::UNSIGNED_INTEGER, Some(1), |p| p.int(c"x", 200));
+        result.unwrap();
+        assert_eq!(buffer, [200]);
+        assert!(
+            ask(data_type::UNSIGNED_INTEGER, Some(4), |p| p.int(c"x", -1))
+                .0
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn big_numbers_are_extended_and_never_cut() {
+        let number = [0, 1, 2, 3];
+        let big = |p: &mut ParamsOut<'_>| p.big_number(c"x", &number);
+        let (_, buffer, _) = ask(data_type::UNSIGNED_INTEGER, Some(5), big);
+        assert_eq!(buffer, [3, 2, 1, 0, 0]);
+        let (result, _, needed) = ask(data_type::UNSIGNED_INTEGER, Some(2), big);
+        assert!(result.is_err() && needed == 3);
+        assert_eq!(ask(data_type::UNSIGNED_INTEGER, None, big).2, 3);
+    }
+
+    #[test]
+    fn text_and_bytes_tell_their_size_and_never_overflow() {
+        let text = |p: &mut ParamsOut<'_>| p.utf8(c"x", c"abc");
+        assert_eq!(ask(data_type::UTF8_STRING, None, text).2, 3);
+        let (_, buffer, size) = ask(data_type::UTF8_STRING, Some(5), text);
+        assert_eq!((&buffer[..], size), (&b"abc\0\xee"[..], 3));
+        assert!(ask(data_type::UTF8_STRING, Some(2), text).0.is_err());
+        assert!(
+            ask(data_type::OCTET_STRING, Some(2), |p| p.octets(c"x", b"abc"))
+                .0
+                .is_err()
+        );
+        assert!(ask(data_type::INTEGER, Some(8), text).0.is_err());
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_left_alone() {
+        let (result, buffer, _) = ask(data_type::INTEGER, Some(4), |p| p.int(c"y", 1));
+        assert!(result.is_ok() && buffer == [0xee; 4]);
+    }
+}

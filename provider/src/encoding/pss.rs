@@ -94,7 +94,7 @@ mod tests {
             assert_eq!(em.last(), Some(&0xbc));
             let unused = 8 * em.len() - (bits - 1);
             let top = u16::from_be_bytes([em[0], em[1]]);
-            assert_eq!(top.leading_zeros() as usize >= unused, true, "{bits}");
+            assert!(top.leading_zeros() as usize >= unused, "{bits}");
         }
     }
 

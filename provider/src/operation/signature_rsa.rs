@@ -76,7 +76,8 @@ impl Signature<HwKey> for RsaSignature {
     }
 
     fn sign_init(&mut self, key: Option<&Key>) -> Result<()> {
-        self.message.start(key)
+        self.message.start(key)?;
+        self.allowed()
     }
 
     fn sign(&mut self, data: &[u8], signature: &mut [u8]) -> Result<usize> {
@@ -85,7 +86,8 @@ impl Signature<HwKey> for RsaSignature {
     }
 
     fn digest_sign_init(&mut self, digest: Option<&str>, key: Option<&Key>) -> Result<()> {
-        self.message.start_hashing(digest, key)
+        self.message.start_hashing(digest, key)?;
+        self.allowed()
     }
 
     fn digest_sign_update(&mut self, data: &[u8]) -> Result<()> {
@@ -137,11 +139,16 @@ impl Signature<HwKey> for RsaSignature {
 }
 
 impl RsaSignature {
+    fn allowed(&self) -> Result<()> {
+        let key = self.message.key()?;
+        let scheme = Scheme::RsaPkcs1 { digest: None };
+        key.allows(&scheme).map_err(stopping_signature(key))
+    }
+
     fn sign_hashed(&self, hashed: &[u8], signature: &mut [u8]) -> Result<usize> {
         let key = self.message.key()?;
         let mut sign = || {
             let scheme = self.scheme()?;
-            key.allows(&scheme)?;
             key.sign(&scheme, hashed, signature)
         };
         sign().map_err(stopping_signature(key))
@@ -255,11 +262,12 @@ impl Salt {
 
     fn answer(self, out: &mut ParamsOut<'_>) -> Result<()> {
         let name = names::SIGNATURE_PSS_SALTLEN;
-        Ok(match self {
+        match self {
             Self::Digest => out.int_or_name(name, -1, names::SALTLEN_DIGEST)?,
             Self::Max => out.int_or_name(name, -2, names::SALTLEN_AUTO)?,
             Self::DigestMax => out.int_or_name(name, -4, c"auto-digestmax")?,
             Self::Bytes(bytes) => out.int(name, i32::try_from(bytes).unwrap_or(i32::MAX))?,
-        })
+        }
+        Ok(())
     }
 }

@@ -65,8 +65,8 @@ impl PinSource {
     /// Reads the PIN now. One newline at its end is not part of it.
     pub fn read(&self) -> Result<Pin> {
         match self {
-            Self::File { path, any_mode } => self.from_file(path, !any_mode),
-            Self::Env(name) => self.from_environment(name),
+            Self::File { path, any_mode } => self.read_file(path, !any_mode),
+            Self::Env(name) => self.read_variable(name),
             Self::Credential(name) => {
                 let directory = trusted_variable("CREDENTIALS_DIRECTORY").ok_or_else(|| {
                     self.unusable(
@@ -74,12 +74,12 @@ impl PinSource {
                     )
                 })?;
                 // systemd protects the directory itself.
-                self.from_file(&Path::new(&directory).join(name), false)
+                self.read_file(&Path::new(&directory).join(name), false)
             }
         }
     }
 
-    fn from_file(&self, path: &Path, must_be_private: bool) -> Result<Pin> {
+    fn read_file(&self, path: &Path, must_be_private: bool) -> Result<Pin> {
         let io = |error: std::io::Error| {
             let problem = format!("{}: {error}", path.display());
             self.unusable(&problem)
@@ -118,7 +118,7 @@ impl PinSource {
         }
     }
 
-    fn from_environment(&self, name: &str) -> Result<Pin> {
+    fn read_variable(&self, name: &str) -> Result<Pin> {
         let value = trusted_variable(name)
             .ok_or_else(|| self.unusable(&format!("the environment has no {name}")))?;
         let value = zeroize::Zeroizing::new(value.into_encoded_bytes());

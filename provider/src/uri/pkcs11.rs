@@ -3,6 +3,7 @@
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Reason, Result};
 use crate::pin::Pin;
@@ -120,7 +121,7 @@ impl Pkcs11Uri {
     fn set_query(&mut self, part: &Part<'_>) -> Result<()> {
         match part.name {
             "pin-value" => {
-                let pin = Pin::copied(&part.bytes()?);
+                let pin = Pin::copied(&Zeroizing::new(part.bytes()?));
                 self.pin_value = Some(pin.ok_or_else(|| part.malformed("is too long for a PIN"))?);
             }
             "pin-source" => {

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cryptoki::error::{Error as CryptokiError, RvError};
+use cryptoki::error::Error as CryptokiError;
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{ObjectClass, ObjectHandle};
+use cryptoki::object::ObjectHandle;
 use ossl_shim::process::PerProcess;
 
-use super::failure::{code, failed, is_loss};
+use super::failure::{failed, is_loss};
 use super::login::{log_in, log_in_for_key};
 use super::object::{Object, Pattern};
 use super::search::public_half;
@@ -22,6 +22,7 @@ use crate::encoding::pss;
 use crate::error::{Error, Reason, Result};
 use crate::key::{HardwareKey, PublicKey, Scheme};
 use crate::pin::PinPolicy;
+use crate::uri::pkcs11::ObjectType;
 
 /// The key. It finds itself again after a fork or a loss.
 pub struct Pkcs11Key {
@@ -103,10 +104,7 @@ impl Pkcs11Key {
         match outcome {
             Ok(size) => Ok(size),
             Err(Failure::Call(error)) if is_loss(&error) => {
-                if code(&error) == Some(RvError::CryptokiNotInitialized) {
-                    self.token.module.was_finalized();
-                }
-                self.token.sessions().lose(session.epoch);
+                self.token.lose(session.epoch, &error);
                 Err(Failure::Call(error))
             }
             Err(other) => {
@@ -158,10 +156,14 @@ impl Pkcs11Key {
 
     fn find_again(&self, session: &Lease) -> std::result::Result<ObjectHandle, Failure> {
         log::debug!("finding {} again", self.uri);
-        let class = Some(ObjectClass::PRIVATE_KEY);
-        let found =
-            Object::find(self.token, session, &self.pattern, class).map_err(Failure::Call)?;
-        let [object] = &found[..] else {
+        // Both halves, as at the first load.
+        let halves = Object::find(self.token, session, &self.pattern, None);
+        let halves = halves.map_err(Failure::Call)?;
+        let found: Vec<&Object> = halves
+            .iter()
+            .filter(|object| object.class == ObjectType::Private)
+            .collect();
+        let [object] = found[..] else {
             return Err(Failure::Final(Error::new(
                 Reason::NoSuchKey,
                 format!(
@@ -171,7 +173,7 @@ impl Pkcs11Key {
                 ),
             )));
         };
-        let public = public_half(self.token, session, object, &[]).map_err(Failure::Final)?;
+        let public = public_half(self.token, session, object, &halves).map_err(Failure::Final)?;
         if public != self.public {
             return Err(Failure::Final(Error::new(
                 Reason::KeyChanged,
@@ -197,7 +199,10 @@ impl Pkcs11Key {
             Scheme::RsaPss { digest, mgf1, salt } => {
                 // Tokens take one digest for both, and only those that PKCS#11 2.x names; else,
                 // and where a token has only raw RSA, the padding is made here.
-                match (digest == mgf1).then(|| pss_mechanism(digest, salt)).flatten() {
+                match (digest == mgf1)
+                    .then(|| pss_mechanism(digest, salt))
+                    .flatten()
+                {
                     Some(mechanism) if self.token.has(MechanismType::RSA_PKCS_PSS)? => {
                         plan(mechanism, Cow::Borrowed(data))
                     }
@@ -244,11 +249,8 @@ impl HardwareKey for Pkcs11Key {
     fn sign(&self, scheme: &Scheme, data: &[u8], signature: &mut [u8]) -> Result<usize> {
         let plan = self.plan(scheme, data)?;
         let mut outcome = self.attempt(&plan, signature);
-        if let Err(Failure::Call(error)) = &outcome {
-            if is_loss(error) {
-                log::info!("{}", failed(&self.attempted(), error));
-                outcome = self.attempt(&plan, signature);
-            }
+        if matches!(&outcome, Err(Failure::Call(error)) if is_loss(error)) {
+            outcome = self.attempt(&plan, signature);
         }
         outcome.map_err(|failure| match failure {
             Failure::Final(error) => error,
@@ -262,7 +264,7 @@ fn pss_mechanism(digest: Digest, salt: usize) -> Option<Mechanism<'static>> {
     Some(Mechanism::RsaPkcsPss(PkcsPssParams {
         hash_alg,
         mgf,
-        s_len: u64::try_from(salt).ok()?.try_into().ok()?,
+        s_len: salt.try_into().ok()?,
     }))
 }
 

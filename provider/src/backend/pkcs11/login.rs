@@ -77,8 +77,9 @@ pub fn log_in(
     let session = Lease::take(token)?;
     let epoch = session.epoch;
     let info = token.locate()?.info;
+    let pin_pad = info.protected_authentication_path();
     if info.login_required() {
-        if info.protected_authentication_path() {
+        if pin_pad {
             c_login(token, &session, UserType::User, None)?;
         } else {
             check_state(token, &info, policy)?;
@@ -90,14 +91,14 @@ pub fn log_in(
         }
     }
     session.become_anchor();
-    sessions.set_logged_in(epoch);
+    sessions.set_logged_in(epoch, pin_pad);
     Ok(())
 }
 
 /// The login that a key wants between the start and the end of each signature
 /// (CKA_ALWAYS_AUTHENTICATE). OpenSSL offers no prompt there.
 pub fn log_in_for_key(token: &'static Token, session: &Lease, policy: &PinPolicy) -> Result<()> {
-    if token.locate()?.info.protected_authentication_path() {
+    if token.sessions().has_pin_pad() {
         return c_login(token, session, UserType::ContextSpecific, None);
     }
     let pin = pin_for(token, policy, None, &mut Login::unattended())?;

@@ -13,7 +13,7 @@ use cryptoki::error::RvError;
 use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 
-use super::failure::{code, describe, failed};
+use super::failure::{code, describe, failed, is_loss};
 use super::token::Token;
 use crate::error::Result;
 
@@ -40,6 +40,7 @@ struct Pool {
     idle: Vec<Session>,
     leased: usize,
     logged_in: bool,
+    pin_pad: bool,
 }
 
 impl Sessions {
@@ -47,12 +48,18 @@ impl Sessions {
         self.pool().logged_in
     }
 
-    /// The login of `epoch` succeeded.
-    pub fn set_logged_in(&self, epoch: u64) {
+    /// The login of `epoch` succeeded; `pin_pad` says whether the token asked for the PIN itself.
+    pub fn set_logged_in(&self, epoch: u64, pin_pad: bool) {
         let mut pool = self.pool();
         if pool.epoch == epoch {
             pool.logged_in = true;
+            pool.pin_pad = pin_pad;
         }
+    }
+
+    /// Whether the token asks for PINs itself (a protected authentication path).
+    pub fn has_pin_pad(&self) -> bool {
+        self.pool().pin_pad
     }
 
     /// What belongs to `epoch` is lost; the next operation begins anew.
@@ -87,6 +94,7 @@ impl Lease {
     pub fn take(token: &'static Token) -> Result<Self> {
         let sessions = token.sessions();
         let deadline = Instant::now() + PATIENCE;
+        let mut lost = false;
         loop {
             let (epoch, slot) = {
                 let mut pool = sessions.pool();
@@ -122,17 +130,12 @@ impl Lease {
                     let pool = sessions.pool();
                     drop(sessions.returned.wait_timeout(pool, RETRY));
                 }
-                Err(error) if code(&error) == Some(RvError::CryptokiNotInitialized) => {
-                    token.module.was_finalized();
-                    sessions.lose(epoch);
-                    if Instant::now() >= deadline {
-                        return Err(opening_failed(token, &error));
-                    }
+                // The token may be in another slot now, or the module finalised by somebody else.
+                Err(error) if is_loss(&error) && !lost => {
+                    lost = true;
+                    token.lose(epoch, &error);
                 }
-                Err(error) => {
-                    sessions.lose(epoch);
-                    return Err(opening_failed(token, &error));
-                }
+                Err(error) => return Err(opening_failed(token, &error)),
             }
         }
     }

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::OnceLock;
 
+use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::mechanism::MechanismType;
 use cryptoki::slot::TokenInfo;
 use ossl_shim::process::PerProcess;
 
-use super::failure::failed;
+use super::failure::{code, describe, failed};
 use super::login::PinMemory;
 use super::module::{Module, Present};
 use super::sessions::Sessions;
@@ -99,6 +100,15 @@ impl Token {
             )
         })?;
         Ok(known.get_or_init(|| list).contains(&mechanism))
+    }
+
+    /// What belongs to `epoch` is lost, as `error` tells.
+    pub fn lose(&self, epoch: u64, error: &CryptokiError) {
+        log::info!("{}: {}; starting anew", self.identity, describe(error));
+        if code(error) == Some(RvError::CryptokiNotInitialized) {
+            self.module.was_finalized();
+        }
+        self.sessions().lose(epoch);
     }
 
     /// Where the token is now.
