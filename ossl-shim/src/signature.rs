@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_void};
 use std::marker::PhantomData;
-use std::slice;
+use std::{ptr, slice};
 
 use crate::abi::functions::{
     SIGNATURE_DIGEST_SIGN_FINAL, SIGNATURE_DIGEST_SIGN_INIT, SIGNATURE_DIGEST_SIGN_UPDATE,
@@ -130,7 +130,7 @@ unsafe extern "C" fn freectx<P: Provider, T: Signature<P>>(ctx: *mut c_void) {
 unsafe extern "C" fn dupctx<P: Provider, T: Signature<P>>(ctx: *mut c_void) -> *mut c_void {
     // SAFETY: the core passes a context of ours.
     let Ok(held) = (unsafe { Owned::<Held<P, T>>::borrow(ctx) }) else {
-        return std::ptr::null_mut();
+        return ptr::null_mut();
     };
     enter(Ok(held.context), c"signature_dupctx", |context| {
         let value = held.value.duplicate()?;
@@ -259,13 +259,16 @@ unsafe fn into_buffer<P: Provider, T: Signature<P>>(
         }
         .into());
     }
-    // SAFETY: `size` writable bytes; they are the caller's memory and may be uninitialised, so
-    // they are cleared before a slice of them is made.
-    let out = unsafe {
-        signature.write_bytes(0, needed);
-        slice::from_raw_parts_mut(signature, needed)
-    };
-    *written = context.get().core.shielded(|| sign(operation, out))?;
+    // Into memory of our own: the caller's may be uninitialised, or be the input at the same time.
+    let mut made = vec![0; needed];
+    let length = context.get().core.shielded(|| sign(operation, &mut made))?;
+    let made = made.get(..length).ok_or(Fault::BufferTooSmall {
+        needed: length,
+        given: needed,
+    })?;
+    // SAFETY: `signature` has `size` writable bytes, and `made` has no more than `needed`.
+    unsafe { ptr::copy_nonoverlapping(made.as_ptr(), signature, length) };
+    *written = length;
     Ok(1)
 }
 

@@ -225,6 +225,20 @@ mod tests {
     }
 
     #[test]
+    fn every_reason_is_documented_under_its_number_and_text() {
+        let page = include_str!("../../docs/errors.md");
+        let rows: Vec<&str> = page
+            .lines()
+            .filter(|line| line.starts_with("| 1"))
+            .collect();
+        assert_eq!(rows.len(), Reason::ALL.len());
+        for (row, reason) in rows.iter().zip(Reason::ALL) {
+            let start = format!("| {} | {} | ", reason.number(), reason.text());
+            assert!(row.starts_with(&start), "{row}\nshould start with {start}");
+        }
+    }
+
+    #[test]
     fn the_cause_comes_before_what_it_stopped() {
         let error = Error::new(Reason::NoSuchKey, "cause").stopping("the signature");
         let mut seen = Vec::new();

@@ -2,9 +2,10 @@
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
+use ossl_shim::process::PerProcess;
 use ossl_shim::{Algorithm, Core, Operation, Provider};
 
 use crate::backend::{self, Found, Login, Wanted};
@@ -29,7 +30,7 @@ pub struct HwKey {
     core: Core,
     /// Whether the surroundings have been looked at, once, at the first hardware key.
     looked_around: AtomicBool,
-    handed_over: Mutex<Option<HandedOver>>,
+    handed_over: PerProcess<Mutex<Option<HandedOver>>>,
 }
 
 /// A key that one decoder found and that is not of its type: the decoder for its type is asked
@@ -60,7 +61,7 @@ impl Provider for HwKey {
             config,
             core: core.clone(),
             looked_around: AtomicBool::new(false),
-            handed_over: Mutex::new(None),
+            handed_over: PerProcess::new(),
         }
     }
 
@@ -177,21 +178,20 @@ impl HwKey {
             uri,
             key,
         };
-        *self
-            .handed_over
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(handed);
+        *self.handed_over() = Some(handed);
     }
 
     /// The key that another decoder of this thread found under `uri` just before.
     pub fn take_over(&self, uri: &str) -> Option<Key> {
-        let mut slot = self
-            .handed_over
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let handed =
-            slot.take_if(|handed| handed.thread == thread::current().id() && handed.uri == uri)?;
+        let me = thread::current().id();
+        let mut slot = self.handed_over();
+        let handed = slot.take_if(|handed| handed.thread == me && handed.uri == uri)?;
         Some(handed.key)
+    }
+
+    fn handed_over(&self) -> MutexGuard<'_, Option<HandedOver>> {
+        let slot = self.handed_over.get(Mutex::default);
+        slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// At the first hardware key: is everything around us as it must be?
