@@ -1,7 +1,7 @@
 //! Signatures, provider-signature(7): signing only. Verification is the default provider's, with
 //! the exported public half.
 
-use std::ffi::{CStr, c_char, c_int, c_uchar, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::{ptr, slice};
 
@@ -11,7 +11,7 @@ use crate::abi::functions::{
     SIGNATURE_NEWCTX, SIGNATURE_SET_CTX_PARAMS, SIGNATURE_SETTABLE_CTX_PARAMS, SIGNATURE_SIGN,
     SIGNATURE_SIGN_INIT,
 };
-use crate::abi::{OsslDispatch, OsslParam};
+use crate::abi::{OsslDispatch, OsslParam, UnsignedChar};
 use crate::boundary::enter;
 use crate::fault::Fault;
 use crate::ownership::{ContextRef, Held, HeldKey, Owned};
@@ -175,7 +175,7 @@ unsafe extern "C" fn digest_sign_init<P: Provider, T: Signature<P>>(
 
 unsafe extern "C" fn digest_sign_update<P: Provider, T: Signature<P>>(
     ctx: *mut c_void,
-    data: *const c_uchar,
+    data: *const UnsignedChar,
     size: usize,
 ) -> c_int {
     // SAFETY: the core passes our context and `size` readable bytes.
@@ -190,10 +190,10 @@ unsafe extern "C" fn digest_sign_update<P: Provider, T: Signature<P>>(
 
 unsafe extern "C" fn sign<P: Provider, T: Signature<P>>(
     ctx: *mut c_void,
-    signature: *mut c_uchar,
+    signature: *mut UnsignedChar,
     written: *mut usize,
     size: usize,
-    data: *const c_uchar,
+    data: *const UnsignedChar,
     data_size: usize,
 ) -> c_int {
     // SAFETY: the core passes our context, its buffers and their sizes.
@@ -214,7 +214,7 @@ unsafe extern "C" fn sign<P: Provider, T: Signature<P>>(
 
 unsafe extern "C" fn digest_sign_final<P: Provider, T: Signature<P>>(
     ctx: *mut c_void,
-    signature: *mut c_uchar,
+    signature: *mut UnsignedChar,
     written: *mut usize,
     size: usize,
 ) -> c_int {
@@ -240,7 +240,7 @@ unsafe extern "C" fn digest_sign_final<P: Provider, T: Signature<P>>(
 unsafe fn into_buffer<P: Provider, T: Signature<P>>(
     context: ContextRef<P>,
     operation: &mut T,
-    signature: *mut c_uchar,
+    signature: *mut UnsignedChar,
     written: *mut usize,
     size: usize,
     sign: impl FnOnce(&mut T, &mut [u8]) -> Result<usize, P::Error>,
@@ -267,7 +267,7 @@ unsafe fn into_buffer<P: Provider, T: Signature<P>>(
         given: needed,
     })?;
     // SAFETY: `signature` has `size` writable bytes, and `made` has no more than `needed`.
-    unsafe { ptr::copy_nonoverlapping(made.as_ptr(), signature, length) };
+    unsafe { ptr::copy_nonoverlapping(made.as_ptr(), signature.cast(), length) };
     *written = length;
     Ok(1)
 }
@@ -316,10 +316,10 @@ unsafe extern "C" fn settable_ctx_params<P: Provider, T: Signature<P>>(
 
 /// # Safety
 /// `data` must be null or have `size` readable bytes.
-unsafe fn bytes<'a>(data: *const c_uchar, size: usize) -> &'a [u8] {
+unsafe fn bytes<'a>(data: *const UnsignedChar, size: usize) -> &'a [u8] {
     if data.is_null() || size == 0 {
         return &[];
     }
     // SAFETY: the caller's promise.
-    unsafe { slice::from_raw_parts(data, size) }
+    unsafe { slice::from_raw_parts(data.cast(), size) }
 }

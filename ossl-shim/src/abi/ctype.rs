@@ -1,10 +1,10 @@
 //! Writes Rust's ABI types the way the C headers spell them, so that a C compiler can compare.
 
-use std::ffi::{c_char, c_int, c_uchar, c_void};
+use std::ffi::{c_char, c_int, c_void};
 
 use super::{
     Callback, CoreBio, CoreHandle, OsslAlgorithm, OsslDispatch, OsslItem, OsslParam,
-    PassphraseCallback, PropertiesCallback, ProviderCallback, VaList,
+    PassphraseCallback, PropertiesCallback, ProviderCallback, UnsignedChar, VaList,
 };
 
 /// A type that crosses the ABI, with its spelling in C.
@@ -26,7 +26,7 @@ c_types! {
     () => "void",
     c_void => "void",
     c_int => "int",
-    c_uchar => "unsigned char",
+    UnsignedChar => "unsigned char",
     c_char => "char",
     u32 => "uint32_t",
     usize => "size_t",

@@ -3,13 +3,13 @@
 //! One line per function gives its number *and* its signature; a dispatch entry can only be made
 //! from a function of exactly that signature.
 
-use std::ffi::{c_char, c_int, c_uchar, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::marker::PhantomData;
 
 use super::ctype::CSignature;
 use super::{
     Callback, CoreBio, CoreHandle, OsslAlgorithm, OsslDispatch, OsslItem, OsslParam,
-    PassphraseCallback, PropertiesCallback, ProviderCallback, VaList,
+    PassphraseCallback, PropertiesCallback, ProviderCallback, UnsignedChar, VaList,
 };
 
 /// A function of the ABI: its number, and its signature in the type.
@@ -134,10 +134,10 @@ functions! {
     // provider-signature(7).
     SIGNATURE_NEWCTX = 1: signature_newctx(Ctx, *const c_char) -> Ctx;
     SIGNATURE_SIGN_INIT = 2: signature_sign_init(Ctx, Ctx, Param) -> c_int;
-    SIGNATURE_SIGN = 3: signature_sign(Ctx, *mut c_uchar, *mut usize, usize, *const c_uchar, usize) -> c_int;
+    SIGNATURE_SIGN = 3: signature_sign(Ctx, *mut UnsignedChar, *mut usize, usize, *const UnsignedChar, usize) -> c_int;
     SIGNATURE_DIGEST_SIGN_INIT = 8: signature_digest_sign_init(Ctx, *const c_char, Ctx, Param) -> c_int;
-    SIGNATURE_DIGEST_SIGN_UPDATE = 9: signature_digest_sign_update(Ctx, *const c_uchar, usize) -> c_int;
-    SIGNATURE_DIGEST_SIGN_FINAL = 10: signature_digest_sign_final(Ctx, *mut c_uchar, *mut usize, usize) -> c_int;
+    SIGNATURE_DIGEST_SIGN_UPDATE = 9: signature_digest_sign_update(Ctx, *const UnsignedChar, usize) -> c_int;
+    SIGNATURE_DIGEST_SIGN_FINAL = 10: signature_digest_sign_final(Ctx, *mut UnsignedChar, *mut usize, usize) -> c_int;
     SIGNATURE_FREECTX = 16: signature_freectx(Ctx);
     SIGNATURE_DUPCTX = 17: signature_dupctx(Ctx) -> Ctx;
     SIGNATURE_GET_CTX_PARAMS = 18: signature_get_ctx_params(Ctx, ParamMut) -> c_int;

@@ -73,6 +73,11 @@ pub struct OsslItem {
     pub text: *const c_char,
 }
 
+/// `unsigned char`, of its own type because `c_char` is `u8` too on ARM.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct UnsignedChar(u8);
+
 /// `OSSL_CALLBACK *`.
 pub type Callback = unsafe extern "C" fn(*const OsslParam, *mut c_void) -> c_int;
 
