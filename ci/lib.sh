@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # much of this is for the scripts
 # What ci/demo and ci/test share: colours, failing with a reason, Debian packages, Rust, waiting.
 # A script sources it from its own directory, after set -euo pipefail.
 
@@ -6,7 +6,6 @@
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # The SoftHSM module of Debian, on every architecture.
-# shellcheck disable=SC2034 # for the scripts
 softhsm=/usr/lib/softhsm/libsofthsm2.so
 
 bold='' dim='' red='' green='' plain=''

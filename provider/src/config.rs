@@ -12,6 +12,7 @@ use ossl_shim::Core;
 use crate::error::{Error, Reason, Result};
 use crate::logging::{self, Target};
 use crate::pin::{PinPolicy, PinSource};
+use crate::uri::Pkcs11Uri;
 
 /// What openssl.cnf says.
 #[derive(Clone, Debug, Default)]
@@ -194,13 +195,16 @@ impl Config {
         }
     }
 
-    /// The PIN policy for a key whose URI named `source`.
-    pub fn pin_policy(&self, source: Option<&str>) -> Result<PinPolicy> {
-        let own = source
-            .map(|text| PinSource::parse(text, self.any_pin_file_mode))
-            .transpose()?;
+    /// The PIN policy for the keys of `uri`, whose own source or value wins.
+    pub fn pin_policy(&self, uri: &Pkcs11Uri) -> Result<PinPolicy> {
+        let source = match (&uri.pin_source, &uri.pin_value) {
+            (Some(text), _) => Some(PinSource::parse(text, self.any_pin_file_mode)?),
+            // Later logins use the kept copy: the configured source may be another token's.
+            (None, Some(_)) => None,
+            (None, None) => self.pin_source.clone(),
+        };
         Ok(PinPolicy {
-            source: own.or_else(|| self.pin_source.clone()),
+            source,
             keep: self.pin_keep,
             spend_final_try: self.spend_final_try,
         })

@@ -84,8 +84,8 @@ pub fn log_in(
         } else {
             check_state(token, &info, policy)?;
             let pin = pin_for(token, policy, given, login)?;
-            c_login(token, &session, UserType::User, Some(&pin))?;
-            if policy.keep {
+            let accepted = c_login(token, &session, UserType::User, Some(&pin))?;
+            if policy.keep && accepted {
                 token.pins.keep(pin);
             }
         }
@@ -98,11 +98,11 @@ pub fn log_in(
 /// The login that a key wants between the start and the end of each signature
 /// (CKA_ALWAYS_AUTHENTICATE). OpenSSL offers no prompt there.
 pub fn log_in_for_key(token: &'static Token, session: &Lease, policy: &PinPolicy) -> Result<()> {
-    if token.sessions().has_pin_pad() {
-        return c_login(token, session, UserType::ContextSpecific, None);
-    }
-    let pin = pin_for(token, policy, None, &mut Login::unattended())?;
-    c_login(token, session, UserType::ContextSpecific, Some(&pin))
+    let pin = match token.sessions().has_pin_pad() {
+        true => None,
+        false => Some(pin_for(token, policy, None, &mut Login::unattended())?),
+    };
+    c_login(token, session, UserType::ContextSpecific, pin.as_ref()).map(drop)
 }
 
 /// The flags of the token, before a PIN is spent.
@@ -172,12 +172,13 @@ fn pin_for(
     Ok(pin)
 }
 
+/// `Ok(false)` if somebody else in this process had logged in, so that the PIN was not looked at.
 fn c_login(
     token: &'static Token,
     session: &Lease,
     user: UserType,
     pin: Option<&Pin>,
-) -> Result<()> {
+) -> Result<bool> {
     let raw = pin.map(|pin| RawAuthPin::new(Box::new(pin.to_vec())));
     let outcome = match &raw {
         Some(pin) => session.login_with_raw(user, pin),
@@ -185,10 +186,10 @@ fn c_login(
     };
     let Err(error) = outcome else {
         log::debug!("logged in to {}", token.identity);
-        return Ok(());
+        return Ok(true);
     };
     match code(&error) {
-        Some(RvError::UserAlreadyLoggedIn) => return Ok(()),
+        Some(RvError::UserAlreadyLoggedIn) => return Ok(false),
         Some(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange) => {
             if let Some(pin) = pin {
                 token.pins.refuse(pin);
@@ -196,11 +197,8 @@ fn c_login(
         }
         _ => {}
     }
-    let attempted = format!(
-        "logging in to {}{}",
-        token.identity,
-        tries_left(token).unwrap_or_default()
-    );
+    let tries = tries_left(token).unwrap_or_default();
+    let attempted = format!("logging in to {}{tries}", token.identity);
     Err(failed(&attempted, &error))
 }
 

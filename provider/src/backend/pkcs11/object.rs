@@ -1,5 +1,7 @@
 //! What is read of an object on a token.
 
+use std::fmt;
+
 use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use cryptoki_sys::{
@@ -37,6 +39,18 @@ impl Pattern {
         template.extend(self.id.clone().map(Attribute::Id));
         template.extend(self.label.clone().map(Attribute::Label));
         template
+    }
+}
+
+/// The attributes of a URI: `id=%01;object=device`.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uri = Pkcs11Uri {
+            id: self.id.clone(),
+            object: self.label.clone(),
+            ..Pkcs11Uri::default()
+        };
+        f.write_str(uri.to_string().trim_start_matches("pkcs11:"))
     }
 }
 

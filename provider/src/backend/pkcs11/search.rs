@@ -33,7 +33,7 @@ pub fn find(
         uri,
         pattern: Pattern::of(uri),
         wanted: Kinds::of(uri, wanted)?,
-        policy: config.pin_policy(uri.pin_source.as_deref())?,
+        policy: config.pin_policy(uri)?,
     };
     let candidates = candidates(config, uri)?;
     if !uri.names_object() && wanted == Wanted::Anything {
@@ -125,7 +125,7 @@ impl Request<'_> {
         let mut having = Vec::new();
         for present in candidates {
             let session = Lease::take(present.token)?;
-            if !self.objects(present.token, &session, None)?.is_empty() {
+            if !self.objects(present.token, &session)?.is_empty() {
                 having.push(present.token);
             }
         }
@@ -148,26 +148,35 @@ impl Request<'_> {
 
     /// The objects themselves.
     fn load(&self, token: &'static Token, login: &mut Login<'_, '_>) -> Result<Vec<Found>> {
-        let mut logged_in = false;
         if self.wanted.private {
-            log_in(token, &self.policy, self.uri.pin_value.as_ref(), login)?;
-            logged_in = true;
+            self.log_in(token, login)?;
         }
-        loop {
-            let session = Lease::take(token)?;
-            let objects = self.objects(token, &session, None)?;
-            let found = self.found(token, &session, &objects)?;
-            if !found.is_empty() {
-                return Ok(found);
-            }
+        let mut found = self.search(token)?;
+        if found.is_empty() && !self.wanted.private {
             // Certificates and public keys may be private objects too.
-            let hidden = !logged_in
-                && log_in(token, &self.policy, self.uri.pin_value.as_ref(), login).is_ok();
-            if !hidden {
-                return Err(self.nothing(token, &session));
+            match self.log_in(token, login) {
+                Err(error) if error.reason() == Reason::PinRequired => {}
+                outcome => {
+                    outcome?;
+                    found = self.search(token)?;
+                }
             }
-            logged_in = true;
         }
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let session = Lease::take(token)?;
+        Err(self.nothing(token, &session))
+    }
+
+    fn log_in(&self, token: &'static Token, login: &mut Login<'_, '_>) -> Result<()> {
+        log_in(token, &self.policy, self.uri.pin_value.as_ref(), login)
+    }
+
+    fn search(&self, token: &'static Token) -> Result<Vec<Found>> {
+        let session = Lease::take(token)?;
+        let objects = self.objects(token, &session)?;
+        self.found(token, &session, &objects)
     }
 
     fn found(
@@ -203,13 +212,8 @@ impl Request<'_> {
         Ok(found)
     }
 
-    fn objects(
-        &self,
-        token: &Token,
-        session: &Session,
-        class: Option<ObjectClass>,
-    ) -> Result<Vec<Object>> {
-        Object::find(token, session, &self.pattern, class).map_err(|error| {
+    fn objects(&self, token: &Token, session: &Session) -> Result<Vec<Object>> {
+        Object::find(token, session, &self.pattern, None).map_err(|error| {
             failed(
                 &format!("searching {} for {}", token.identity, self.uri),
                 &error,
@@ -223,8 +227,7 @@ impl Request<'_> {
         for present in candidates {
             let token = present.token;
             if candidates.len() == 1 && self.wanted.private {
-                let pin = self.uri.pin_value.as_ref();
-                match log_in(token, &self.policy, pin, login) {
+                match self.log_in(token, login) {
                     // What is public can be listed all the same.
                     Err(error) if error.reason() == Reason::PinRequired => {
                         log::warn!("listing without a login: {error}");
@@ -233,7 +236,7 @@ impl Request<'_> {
                 }
             }
             let session = Lease::take(token)?;
-            let objects = self.objects(token, &session, None)?;
+            let objects = self.objects(token, &session)?;
             for object in objects.iter().filter(|object| self.wanted.include(object)) {
                 // A key pair is listed as its private half, where that can be seen.
                 let is_half = object.class == ObjectType::Public
@@ -278,14 +281,14 @@ impl Request<'_> {
     }
 
     fn ambiguous(&self, token: &Token, keys: &[&Object]) -> Error {
-        let uris: Vec<String> = keys.iter().map(|key| key.uri(token).to_string()).collect();
+        let keys: Vec<String> = keys.iter().map(|key| key.pattern().to_string()).collect();
         Error::new(
             Reason::AmbiguousKey,
             format!(
                 "looking for {} on {}: the URI fits {}; add id= or object= to it",
                 self.uri,
                 token.identity,
-                some_of(&uris)
+                some_of(&keys)
             ),
         )
     }
