@@ -1,0 +1,37 @@
+//! Where a log can go from inside another program.
+
+use std::fmt::Write as _;
+
+/// Writes to standard error without the lock that `std::io::stderr` has, which a thread of the
+/// parent may have held at a fork. A closed or full standard error is ignored.
+pub fn write_stderr(text: &str) {
+    // SAFETY: the buffer has the given length.
+    unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
+}
+
+/// Gives `text` to syslog(3) under the identity of the program.
+pub fn write_syslog(level: SyslogLevel, text: &str) {
+    let mut message = String::with_capacity(text.len() + 1);
+    for part in text.split('\0') {
+        let _ = message.write_str(part);
+    }
+    message.push('\0');
+    let priority = libc::LOG_USER
+        | match level {
+            SyslogLevel::Error => libc::LOG_ERR,
+            SyslogLevel::Warning => libc::LOG_WARNING,
+            SyslogLevel::Info => libc::LOG_INFO,
+            SyslogLevel::Debug => libc::LOG_DEBUG,
+        };
+    // SAFETY: a format with one string argument, and a NUL-terminated string for it.
+    unsafe { libc::syslog(priority, c"%s".as_ptr(), message.as_ptr()) };
+}
+
+/// syslog(3) severities that we use.
+#[derive(Clone, Copy, Debug)]
+pub enum SyslogLevel {
+    Error,
+    Warning,
+    Info,
+    Debug,
+}
