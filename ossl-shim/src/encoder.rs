@@ -9,7 +9,6 @@ use crate::abi::functions::{
 use crate::abi::{CoreBio, OsslDispatch, OsslParam, PassphraseCallback};
 use crate::bio::Bio;
 use crate::boundary::{enter, quietly};
-use crate::fault::Fault;
 use crate::keymgmt::Selection;
 use crate::ownership::{ContextRef, Held, HeldKey, Owned};
 use crate::provider::Provider;
@@ -81,15 +80,10 @@ unsafe extern "C" fn encode<P: Provider, T: Encoder<P>>(
     let Ok(held) = held else { return 0 };
     enter(Ok(held.context), c"encoder_encode", |context| {
         let inner = context.get();
-        let key = key.map_err(|_| Fault::Null("the key"))?;
+        let key = key.and_then(Held::key)?;
         // SAFETY: the core lends the BIO for this call.
         let mut bio = unsafe { Bio::new(out, inner.core.calls()) }?;
-        T::encode(
-            &inner.provider,
-            &key.value,
-            Selection::new(selection),
-            &mut bio,
-        )?;
+        T::encode(&inner.provider, key, Selection::new(selection), &mut bio)?;
         Ok(1)
     })
 }

@@ -8,7 +8,7 @@ use crate::abi::functions::{
     KEYMGMT_DUP, KEYMGMT_EXPORT, KEYMGMT_EXPORT_TYPES, KEYMGMT_FREE, KEYMGMT_GEN,
     KEYMGMT_GEN_CLEANUP, KEYMGMT_GEN_INIT, KEYMGMT_GEN_SET_PARAMS, KEYMGMT_GEN_SETTABLE_PARAMS,
     KEYMGMT_GET_PARAMS, KEYMGMT_GETTABLE_PARAMS, KEYMGMT_HAS, KEYMGMT_LOAD, KEYMGMT_MATCH,
-    KEYMGMT_QUERY_OPERATION_NAME, KEYMGMT_VALIDATE,
+    KEYMGMT_NEW, KEYMGMT_QUERY_OPERATION_NAME, KEYMGMT_VALIDATE,
 };
 use crate::abi::{Callback, OsslDispatch, OsslParam, select};
 use crate::boundary::{enter, quietly};
@@ -82,6 +82,7 @@ pub(crate) struct Table<P, T>(PhantomData<(P, T)>);
 
 impl<P: Provider, T: KeyManagement<P>> Table<P, T> {
     pub(crate) const DISPATCH: &'static [OsslDispatch] = &[
+        KEYMGMT_NEW.entry(new::<P>),
         KEYMGMT_LOAD.entry(load::<P, T>),
         KEYMGMT_FREE.entry(free::<P>),
         KEYMGMT_GET_PARAMS.entry(get_params::<P, T>),
@@ -109,6 +110,25 @@ unsafe fn key<'a, P: Provider>(keydata: *const c_void) -> Result<&'a HeldKey<P>,
     unsafe { Owned::borrow(keydata) }
 }
 
+/// An empty key, which never gets a content: there is no import.
+///
+/// It is there for `EVP_PKEY_eq` with a key of another provider. OpenSSL tries to move that key here
+/// first; without this function it leaves an error in the queue although it then succeeds the other
+/// way round, and `SSL_CTX_use_certificate_chain_file` fails for it (a server's second certificate
+/// for the same key, mosquitto's SIGHUP).
+unsafe extern "C" fn new<P: Provider>(provctx: *mut c_void) -> *mut c_void {
+    quietly(ptr::null_mut(), || {
+        // SAFETY: the core passes our context.
+        let context = unsafe { ContextRef::<P>::new(provctx) };
+        context.map_or(ptr::null_mut(), |context| {
+            Owned::<HeldKey<P>>::hand_over(Held {
+                context,
+                value: None,
+            })
+        })
+    })
+}
+
 unsafe extern "C" fn load<P: Provider, T: KeyManagement<P>>(
     reference: *const c_void,
     size: usize,
@@ -116,7 +136,7 @@ unsafe extern "C" fn load<P: Provider, T: KeyManagement<P>>(
     quietly(ptr::null_mut(), || {
         // SAFETY: the core passes the reference that our store or decoder is just handing out.
         let held = unsafe { KeyReference::<P>::resolve(reference, size) };
-        held.filter(|held| T::accepts(&held.value))
+        held.filter(|held| held.key().is_ok_and(T::accepts))
             .map_or(ptr::null_mut(), Owned::<HeldKey<P>>::hand_over)
     })
 }
@@ -145,7 +165,7 @@ unsafe extern "C" fn get_params<P: Provider, T: KeyManagement<P>>(
     // SAFETY: the core passes a key of ours and its terminated array.
     let (held, mut out) = unsafe { (key::<P>(keydata), ParamsOut::new(params)) };
     enter(context_of(&held), c"keymgmt_get_params", |_| {
-        T::params(&held?.value, &mut out)?;
+        T::params(held?.key()?, &mut out)?;
         Ok(1)
     })
 }
@@ -172,9 +192,8 @@ unsafe extern "C" fn has<P: Provider, T: KeyManagement<P>>(
 ) -> c_int {
     quietly(0, || {
         // SAFETY: the core passes a key of ours.
-        unsafe { key::<P>(keydata) }.map_or(0, |held| {
-            c_int::from(T::has(&held.value, Selection(selection)))
-        })
+        let key = unsafe { key::<P>(keydata) }.and_then(Held::key);
+        key.map_or(0, |key| c_int::from(T::has(key, Selection(selection))))
     })
 }
 
@@ -196,10 +215,9 @@ unsafe extern "C" fn matches<P: Provider, T: KeyManagement<P>>(
 ) -> c_int {
     quietly(0, || {
         // SAFETY: the core passes two keys of ours.
-        match unsafe { (key::<P>(keydata), key::<P>(other)) } {
-            (Ok(key), Ok(other)) => {
-                c_int::from(T::matches(&key.value, &other.value, Selection(selection)))
-            }
+        let keys = unsafe { (key::<P>(keydata), key::<P>(other)) };
+        match (keys.0.and_then(Held::key), keys.1.and_then(Held::key)) {
+            (Ok(key), Ok(other)) => c_int::from(T::matches(key, other, Selection(selection))),
             _ => 0,
         }
     })
@@ -214,7 +232,7 @@ unsafe extern "C" fn export<P: Provider, T: KeyManagement<P>>(
     // SAFETY: the core passes a key of ours.
     let held = unsafe { key::<P>(keydata) };
     enter(context_of(&held), c"keymgmt_export", |_| {
-        let params = T::export(&held?.value, Selection(selection))?;
+        let params = T::export(held?.key()?, Selection(selection))?;
         let callback = callback.ok_or(Fault::Null("the export callback"))?;
         // SAFETY: the callback is the core's, and `params` lives through the call.
         Ok(unsafe { callback(params.as_ptr(), data) })
@@ -238,10 +256,13 @@ unsafe extern "C" fn gen_init<P: Provider, T: KeyManagement<P>>(
     let (context, params) = unsafe { (ContextRef::<P>::new(provctx), ParamsIn::new(params)) };
     enter(context, c"keymgmt_gen_init", |context| {
         let inner = context.get();
-        let value = inner
+        let made = inner
             .core
             .shielded(|| T::generate(&inner.provider, Selection(selection), &params))?;
-        Ok(Owned::hand_over(Held { context, value }))
+        Ok(Owned::<HeldKey<P>>::hand_over(Held {
+            context,
+            value: Some(made),
+        }))
     })
 }
 

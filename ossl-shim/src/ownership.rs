@@ -60,8 +60,14 @@ pub(crate) struct Held<P, T> {
     pub(crate) value: T,
 }
 
-/// A key, as the core's `keydata` points to it.
-pub(crate) type HeldKey<P> = Held<P, <P as Provider>::Key>;
+/// A key, as the core's `keydata` points to it; none in what `keymgmt_new` makes.
+pub(crate) type HeldKey<P> = Held<P, Option<<P as Provider>::Key>>;
+
+impl<P, K> Held<P, Option<K>> {
+    pub(crate) fn key(&self) -> Result<&K, Fault> {
+        self.value.as_ref().ok_or(Fault::Null("the key"))
+    }
+}
 
 /// A pointer that the core owns until it gives it back to the matching free function.
 pub(crate) struct Owned<T>(PhantomData<T>);
@@ -148,7 +154,7 @@ impl<P: Provider> KeyReference<P> {
             let reference = reference.cast::<Self>().read_unaligned();
             Some(Held {
                 context: reference.context,
-                value: reference.key.as_ref().clone(),
+                value: Some(reference.key.as_ref().clone()),
             })
         }
     }

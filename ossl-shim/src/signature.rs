@@ -102,9 +102,8 @@ unsafe fn on<P: Provider, T: Signature<P>>(
 /// `keydata` must be null or a key of ours.
 unsafe fn key<'a, P: Provider>(keydata: *const c_void) -> Option<&'a P::Key> {
     // SAFETY: the caller's promise.
-    unsafe { Owned::<HeldKey<P>>::borrow(keydata) }
-        .ok()
-        .map(|held| &held.value)
+    let held = unsafe { Owned::<HeldKey<P>>::borrow(keydata) };
+    held.and_then(Held::key).ok()
 }
 
 unsafe extern "C" fn newctx<P: Provider, T: Signature<P>>(

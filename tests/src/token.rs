@@ -92,6 +92,20 @@ impl Token {
             .ok();
     }
 
+    /// Lets `group` use what is on the token now, and change nothing. SoftHSM 2.6.1 rewrites
+    /// `token.object` at each login if it may, and other processes that read it meanwhile see no
+    /// token. Two limits: it opens no token whose `generation` it can't write, and a process whose
+    /// own login could not rewrite `token.object` lists the token no more.
+    pub fn share_with(&self, group: &str) {
+        let owner = format!("root:{group}");
+        self.tool("chown").args(["-R", &owner, "tokens"]).ok();
+        self.tool("chmod").args(["-R", "g=rX", "tokens"]).ok();
+        self.tool("find")
+            .args(["tokens", "-name", "generation"])
+            .args(["-exec", "chmod", "g=rw", "{}", "+"])
+            .ok();
+    }
+
     /// pkcs11-tool, logged in to the token `label`.
     pub fn pkcs11_tool(&self, label: &str) -> Run {
         self.tool("pkcs11-tool")

@@ -114,6 +114,7 @@ functions! {
     PROVIDER_GET_REASON_STRINGS = 1029: provider_get_reason_strings(Ctx) -> *const OsslItem;
 
     // provider-keymgmt(7).
+    KEYMGMT_NEW = 1: keymgmt_new(Ctx) -> Ctx;
     KEYMGMT_GEN_INIT = 2: keymgmt_gen_init(Ctx, c_int, Param) -> Ctx;
     KEYMGMT_GEN_SET_PARAMS = 4: keymgmt_gen_set_params(Ctx, Param) -> c_int;
     KEYMGMT_GEN_SETTABLE_PARAMS = 5: keymgmt_gen_settable_params(Ctx, Ctx) -> Param;

@@ -44,6 +44,11 @@ struct Pool {
 }
 
 impl Sessions {
+    /// The slot that the sessions of this epoch are in.
+    pub fn slot(&self) -> Option<Slot> {
+        self.pool().slot
+    }
+
     pub fn logged_in(&self) -> bool {
         self.pool().logged_in
     }

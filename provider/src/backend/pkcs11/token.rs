@@ -91,7 +91,11 @@ impl Token {
         if let Some(list) = known.get() {
             return Ok(list.contains(&mechanism));
         }
-        let slot = self.locate()?.slot;
+        // Where its sessions are; SoftHSM lists a token no more whose login it could not record.
+        let slot = match self.sessions().slot() {
+            Some(slot) => slot,
+            None => self.locate()?.slot,
+        };
         let list = self.module.started()?.get_mechanism_list(slot);
         let list = list.map_err(|error| {
             failed(

