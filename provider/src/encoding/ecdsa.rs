@@ -21,7 +21,7 @@ pub fn max_size(order: usize) -> usize {
 /// Writes r ‖ s (equal halves) as DER into `out` and returns the size.
 pub fn to_der(raw: &[u8], out: &mut [u8]) -> Result<usize> {
     let wrong = |what: String| Error::new(Reason::TokenFailed, what);
-    if raw.is_empty() || raw.len() % 2 != 0 {
+    if raw.is_empty() || !raw.len().is_multiple_of(2) {
         return Err(wrong(format!(
             "the token returned an ECDSA signature of {} bytes",
             raw.len()
