@@ -67,8 +67,11 @@ is_installed() {
 
 # install_missing ENVIRONMENT PACKAGE…
 install_missing() {
-    local environment=(DEBIAN_FRONTEND=noninteractive) package missing=() log
-    [ -z "$1" ] || environment+=("$1")
+    local environment=(DEBIAN_FRONTEND=noninteractive) remark='' package missing=() log
+    if [ -n "$1" ]; then
+        environment+=("$1")
+        remark=' (the programs only: their services stay off)'
+    fi
     shift
     for package; do
         is_installed "$package" || missing+=("$package")
@@ -78,7 +81,7 @@ install_missing() {
         die "These Debian packages are missing, and there is no apt-get here: ${missing[*]}"
     [ "$EUID" -eq 0 ] || command -v sudo >/dev/null ||
         die "To install ${missing[*]}, run this as root, or install sudo."
-    printf '%sapt-get install %s%s\n' "$dim" "${missing[*]}" "$plain"
+    printf '%sapt-get install %s%s%s\n' "$dim" "${missing[*]}" "$remark" "$plain"
     log=$(mktemp)
     local install=(env "${environment[@]}" apt-get -qy -o DPkg::Lock::Timeout=300
         install --no-install-recommends "${missing[@]}")

@@ -8,6 +8,7 @@
 
 mod conf;
 mod net;
+mod python;
 mod run;
 mod token;
 
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub use conf::Conf;
 pub use net::{free_port, wait_for_port, wait_until};
+pub use python::Python;
 pub use run::{Background, Finished, Run};
 pub use token::{KeyType, PIN, SO_PIN, Token};
 

@@ -1,93 +1,6 @@
 //! The `ssl` module of the system's Python, above all across fork.
 
-use hwkey_tests::{Bench, Finished, KeyType, Run};
-
-/// Python's own OpenSSL is the system's; one from elsewhere may carry another.
-const PYTHON: &str = "/usr/bin/python3";
-
-/// What each script begins with: TLS between two objects in one process, without a network.
-const PREAMBLE: &str = r#"
-import os, ssl, sys, threading
-
-KEY, CERT = sys.argv[1:3]
-
-def context(purpose):
-    context = ssl.SSLContext(purpose)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(CERT)
-    return context
-
-def server(): return context(ssl.PROTOCOL_TLS_SERVER)
-def client(): return context(ssl.PROTOCOL_TLS_CLIENT)
-
-def with_key(context):
-    context.load_cert_chain(CERT, KEY)
-    return context
-
-def handshake(server, client, version=ssl.TLSVersion.TLSv1_3):
-    """Both ends show a certificate and prove its key; says which protocol they agreed on."""
-    client.minimum_version = client.maximum_version = version
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    one = server.wrap_bio(to_server, to_client, server_side=True)
-    other = client.wrap_bio(to_client, to_server)
-    waiting = [other, one]
-    for _ in range(20):
-        for end in list(waiting):
-            try:
-                end.do_handshake()
-                waiting.remove(end)
-            except ssl.SSLWantReadError:
-                pass
-        if not waiting:
-            break
-    other.write(b"ping")
-    assert one.read(4) == b"ping"
-    assert one.getpeercert() and other.getpeercert()
-    return one.version()
-
-def both(server, client):
-    return [handshake(server, client, version)
-            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)]
-
-def child(work):
-    """Forks a child that does `work` and nothing else; returns its process id."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-            os._exit(0)
-        except BaseException as error:
-            print("child:", repr(error), file=sys.stderr, flush=True)
-            os._exit(1)
-    return pid
-
-def ended_well(pid):
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert status == 0, f"the child ended with {status}"
-
-def become_nobody():
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
-"#;
-
-/// A bench with the key `label`, its reference file and certificate.
-fn bench(key: KeyType) -> (Bench, String, String) {
-    let bench = Bench::new("python");
-    bench.token.make_key(key, "key", "01");
-    let (key, certificate) = bench.self_signed("key");
-    (bench, key, certificate)
-}
-
-/// Runs `script` with the key and certificate of `bench`.
-fn python((bench, key, certificate): &(Bench, String, String), script: &str) -> Finished {
-    with_arguments(bench.run(PYTHON), key, certificate, script).finish()
-}
-
-fn with_arguments(run: Run, key: &str, certificate: &str, script: &str) -> Run {
-    run.args(["-c", &format!("{PREAMBLE}\n{script}"), key, certificate])
-}
+use hwkey_tests::{Finished, KeyType, Python};
 
 #[track_caller]
 fn succeeds(finished: Finished, printed: &str) {
@@ -100,33 +13,30 @@ fn succeeds(finished: Finished, printed: &str) {
 #[test]
 fn both_ends_of_tls_12_and_13_use_the_token() {
     for key in KeyType::ALL {
-        let bench = bench(key);
-        let finished = python(
-            &bench,
-            "print(*both(with_key(server()), with_key(client())))",
-        );
+        let python = Python::new(key);
+        let finished = python.run("print(*both(with_key(server()), with_key(client())))");
         succeeds(finished, "TLSv1.2 TLSv1.3");
     }
 }
 
 #[test]
 fn the_certificate_chain_may_follow_the_key_in_its_file() {
-    let (bench, key, certificate) = bench(KeyType::P256);
-    let read = |name: &str| std::fs::read_to_string(bench.path(name)).unwrap();
-    std::fs::write(bench.path("both.pem"), read(&key) + &read(&certificate)).unwrap();
+    let python = Python::new(KeyType::P256);
+    let read = |name: &str| std::fs::read_to_string(python.bench.path(name)).unwrap();
+    let both = read(&python.key) + &read(&python.certificate);
+    std::fs::write(python.bench.path("both.pem"), both).unwrap();
     let script = "
 one, other = server(), client()
 for end in one, other:
     end.load_cert_chain(KEY)
 print(*both(one, other))";
-    let run = with_arguments(bench.run(PYTHON), "both.pem", &certificate, script);
+    let run = python.script_with_key(script, "both.pem");
     succeeds(run.finish(), "TLSv1.2 TLSv1.3");
 }
 
 #[test]
 fn contexts_may_be_older_than_the_key_many_and_gone_in_any_order() {
-    let finished = python(
-        &bench(KeyType::P256),
+    let finished = Python::new(KeyType::P256).run(
         "
 early = server(), client()
 contexts = [with_key(server()) for _ in range(5)]
@@ -146,8 +56,7 @@ print(*both(*early))",
 #[test]
 fn a_child_signs_with_the_key_its_parent_loaded() {
     for key in [KeyType::P256, KeyType::Rsa2048] {
-        let finished = python(
-            &bench(key),
+        let finished = Python::new(key).run(
             "
 ends = with_key(server()), with_key(client())
 # The parent has not signed yet.
@@ -164,8 +73,7 @@ print(*both(*ends))",
 
 #[test]
 fn a_grandchild_signs_whether_or_not_the_child_has() {
-    let finished = python(
-        &bench(KeyType::P256),
+    let finished = Python::new(KeyType::P256).run(
         "
 ends = with_key(server()), with_key(client())
 def idle():
@@ -183,8 +91,7 @@ print(*both(*ends))",
 
 #[test]
 fn a_child_loads_the_key_into_a_context_of_its_parent() {
-    let finished = python(
-        &bench(KeyType::P256),
+    let finished = Python::new(KeyType::P256).run(
         "
 ends = server(), client()
 def work():
@@ -201,10 +108,9 @@ print(*both(*ends))",
 #[test]
 fn many_children_and_their_parent_sign_at_once() {
     for key in [KeyType::P256, KeyType::Rsa2048] {
-        let bench = bench(key);
-        bench.0.token.share_with("nogroup");
-        let finished = python(
-            &bench,
+        let python = Python::new(key);
+        python.bench.token.share_with("nogroup");
+        let finished = python.run(
             "
 ends = with_key(server()), with_key(client())
 both(*ends)
@@ -230,8 +136,7 @@ print(*both(*ends))",
 
 #[test]
 fn a_child_signs_though_it_lacks_the_threads_that_did_in_its_parent() {
-    let finished = python(
-        &bench(KeyType::P256),
+    let finished = Python::new(KeyType::P256).run(
         "
 ends = with_key(server()), with_key(client())
 # No thread is inside OpenSSL while the process forks: its own locks do not survive that.
@@ -267,19 +172,21 @@ ended_well(child(work))";
 
 #[test]
 fn a_child_that_may_not_read_the_pin_file_uses_the_kept_pin() {
-    let bench = bench(KeyType::P256);
-    bench.0.token.share_with("nogroup");
-    succeeds(python(&bench, DROPPED), "TLSv1.2 TLSv1.3");
+    let python = Python::new(KeyType::P256);
+    python.bench.token.share_with("nogroup");
+    succeeds(python.run(DROPPED), "TLSv1.2 TLSv1.3");
 }
 
 #[test]
 fn without_pin_keep_that_child_says_that_it_can_not_read_the_pin() {
-    let bench = bench(KeyType::P256);
-    bench.0.token.share_with("nogroup");
-    bench.0.configure(&bench.0.conf().option("pin-keep", "no"));
-    let finished = python(&bench, DROPPED);
+    let python = Python::new(KeyType::P256);
+    python.bench.token.share_with("nogroup");
+    python
+        .bench
+        .configure(&python.bench.conf().option("pin-keep", "no"));
+    let finished = python.run(DROPPED);
     assert!(!finished.ok, "{}", finished.all());
-    let pin = bench.0.pin_file();
+    let pin = python.bench.pin_file();
     let line = finished
         .stderr
         .lines()
@@ -291,9 +198,9 @@ fn without_pin_keep_that_child_says_that_it_can_not_read_the_pin() {
 
 #[test]
 fn a_wrong_pin_is_reported_where_python_itself_says_nothing() {
-    let bench = bench(KeyType::P256);
-    bench.0.write_pin("11112222");
-    let finished = python(&bench, "with_key(server())");
+    let python = Python::new(KeyType::P256);
+    python.bench.write_pin("11112222");
+    let finished = python.run("with_key(server())");
     assert!(!finished.ok, "{}", finished.all());
     assert!(
         finished.stderr.contains("ssl.SSLError"),

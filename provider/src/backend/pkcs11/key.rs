@@ -3,13 +3,12 @@
 use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cryptoki::error::Error as CryptokiError;
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::ObjectHandle;
 use ossl_shim::process::PerProcess;
 
-use super::failure::{failed, is_loss};
+use super::attempt::{Attempt, Failure, attempt};
 use super::login::{log_in, log_in_for_key};
 use super::object::{Object, Pattern};
 use super::search::public_half;
@@ -51,12 +50,6 @@ struct Plan<'a> {
     input: Cow<'a, [u8]>,
 }
 
-/// Why an attempt failed: in a call that a new session may mend, or for good.
-enum Failure {
-    Call(CryptokiError),
-    Final(Error),
-}
-
 impl Pkcs11Key {
     pub fn new(
         token: &'static Token,
@@ -94,53 +87,21 @@ impl Pkcs11Key {
     }
 
     /// One signature from start to end on one session.
-    fn attempt(
-        &self,
-        plan: &Plan<'_>,
-        signature: &mut [u8],
-    ) -> std::result::Result<usize, Failure> {
-        let session = self.session().map_err(Failure::Final)?;
-        let outcome = self.sign_on(&session, plan, signature);
-        match outcome {
-            Ok(size) => Ok(size),
-            Err(Failure::Call(error)) if is_loss(&error) => {
-                self.token.lose(session.epoch, &error);
-                Err(Failure::Call(error))
-            }
-            Err(other) => {
-                session.discard();
-                Err(other)
-            }
-        }
-    }
-
-    fn sign_on(
-        &self,
-        session: &Lease,
-        plan: &Plan<'_>,
-        signature: &mut [u8],
-    ) -> std::result::Result<usize, Failure> {
+    fn sign_on(&self, session: &Lease, plan: &Plan<'_>, signature: &mut [u8]) -> Attempt<usize> {
         let handle = self.handle(session)?;
         session
             .sign_init(&plan.mechanism, handle)
-            .map_err(Failure::Call)?;
+            .map_err(Failure::of(|| self.attempted()))?;
         if self.always_authenticate {
-            log_in_for_key(self.token, session, &self.policy).map_err(Failure::Final)?;
+            log_in_for_key(self.token, session, &self.policy)?;
         }
         let raw = &self.token.module.raw;
         raw.sign(session, &plan.input, signature)
-            .map_err(Failure::Call)
-    }
-
-    /// A session with the user logged in. In a forked child and after a loss this is where the PIN
-    /// is asked for again.
-    fn session(&self) -> Result<Lease> {
-        log_in(self.token, &self.policy, None, &mut Login::unattended())?;
-        Lease::take(self.token)
+            .map_err(Failure::of(|| self.attempted()))
     }
 
     /// The key's handle in the epoch of `session`.
-    fn handle(&self, session: &Lease) -> std::result::Result<ObjectHandle, Failure> {
+    fn handle(&self, session: &Lease) -> Attempt<ObjectHandle> {
         if let Some(place) = *self.place() {
             if place.epoch == session.epoch {
                 return Ok(place.handle);
@@ -154,36 +115,35 @@ impl Pkcs11Key {
         Ok(handle)
     }
 
-    fn find_again(&self, session: &Lease) -> std::result::Result<ObjectHandle, Failure> {
+    fn find_again(&self, session: &Lease) -> Attempt<ObjectHandle> {
         log::debug!("finding {} again", self.uri);
         // Both halves, as at the first load.
-        let halves = Object::find(self.token, session, &self.pattern, None);
-        let halves = halves.map_err(Failure::Call)?;
+        let halves = Object::find(self.token, session, &self.pattern, None)
+            .map_err(Failure::of(|| self.attempted()))?;
         let found: Vec<&Object> = halves
             .iter()
             .filter(|object| object.class == ObjectType::Private)
             .collect();
         let [object] = found[..] else {
-            return Err(Failure::Final(Error::new(
+            return Err(self.refused(
                 Reason::NoSuchKey,
-                format!(
-                    "{}: there are {} such keys now; load the key again",
-                    self.attempted(),
-                    found.len()
-                ),
-            )));
+                &format!("there are {} such keys now", found.len()),
+            ));
         };
-        let public = public_half(self.token, session, object, &halves).map_err(Failure::Final)?;
-        if public != self.public {
-            return Err(Failure::Final(Error::new(
+        if public_half(self.token, session, object, &halves)? != self.public {
+            return Err(self.refused(
                 Reason::KeyChanged,
-                format!(
-                    "{}: the key with this name has another public half now; load the key again",
-                    self.attempted()
-                ),
-            )));
+                "the key with this name has another public half now",
+            ));
         }
         Ok(object.handle)
+    }
+
+    #[track_caller]
+    fn refused(&self, reason: Reason, problem: &str) -> Failure {
+        let attempted = self.attempted();
+        let message = format!("{attempted}: {problem}; load the key again");
+        Failure::Final(Error::new(reason, message))
     }
 
     /// The mechanism for `scheme`, and its input made from `data`.
@@ -248,13 +208,10 @@ impl HardwareKey for Pkcs11Key {
 
     fn sign(&self, scheme: &Scheme, data: &[u8], signature: &mut [u8]) -> Result<usize> {
         let plan = self.plan(scheme, data)?;
-        let mut outcome = self.attempt(&plan, signature);
-        if matches!(&outcome, Err(Failure::Call(error)) if is_loss(error)) {
-            outcome = self.attempt(&plan, signature);
-        }
-        outcome.map_err(|failure| match failure {
-            Failure::Final(error) => error,
-            Failure::Call(error) => failed(&self.attempted(), &error),
+        // In a forked child and after a loss this is where the PIN is asked for again.
+        let log_in = || log_in(self.token, &self.policy, None, &mut Login::unattended());
+        attempt(self.token, log_in, |session| {
+            self.sign_on(session, &plan, signature)
         })
     }
 }

@@ -10,7 +10,7 @@ use cryptoki::types::RawAuthPin;
 use ossl_shim::process::AppendOnly;
 
 use super::failure::{code, failed};
-use super::sessions::Lease;
+use super::sessions::{Lease, LoginState};
 use super::token::Token;
 use crate::backend::Login;
 use crate::error::{Error, Reason, Result};
@@ -66,41 +66,44 @@ pub fn log_in(
     login: &mut Login<'_, '_>,
 ) -> Result<()> {
     let sessions = token.sessions();
-    if sessions.logged_in() {
+    if sessions.login() != LoginState::LoggedOut {
         return Ok(());
     }
     let turn = sessions.login_turn.lock();
     let _turn = turn.unwrap_or_else(PoisonError::into_inner);
-    if sessions.logged_in() {
+    if sessions.login() != LoginState::LoggedOut {
         return Ok(());
     }
     let session = Lease::take(token)?;
     let epoch = session.epoch;
     let info = token.locate()?.info;
-    let pin_pad = info.protected_authentication_path();
-    if info.login_required() {
-        if pin_pad {
-            c_login(token, &session, UserType::User, None)?;
-        } else {
-            check_state(token, &info, policy)?;
-            let pin = pin_for(token, policy, given, login)?;
-            let accepted = c_login(token, &session, UserType::User, Some(&pin))?;
-            if policy.keep && accepted {
-                token.pins.keep(pin);
-            }
+    let state = match (info.login_required(), info.protected_authentication_path()) {
+        (false, _) => LoginState::NotNeeded,
+        (true, true) => LoginState::ByPinPad,
+        (true, false) => LoginState::ByPin,
+    };
+    if state == LoginState::ByPinPad {
+        c_login(token, &session, UserType::User, None)?;
+    }
+    if state == LoginState::ByPin {
+        check_state(token, &info, policy)?;
+        let pin = pin_for(token, policy, given, login)?;
+        let accepted = c_login(token, &session, UserType::User, Some(&pin))?;
+        if policy.keep && accepted {
+            token.pins.keep(pin);
         }
     }
     session.become_anchor();
-    sessions.set_logged_in(epoch, pin_pad);
+    sessions.set_login(epoch, state);
     Ok(())
 }
 
 /// The login that a key wants between the start and the end of each signature
 /// (CKA_ALWAYS_AUTHENTICATE). OpenSSL offers no prompt there.
 pub fn log_in_for_key(token: &'static Token, session: &Lease, policy: &PinPolicy) -> Result<()> {
-    let pin = match token.sessions().has_pin_pad() {
-        true => None,
-        false => Some(pin_for(token, policy, None, &mut Login::unattended())?),
+    let pin = match token.sessions().login() {
+        LoginState::ByPinPad => None,
+        _ => Some(pin_for(token, policy, None, &mut Login::unattended())?),
     };
     c_login(token, session, UserType::ContextSpecific, pin.as_ref()).map(drop)
 }

@@ -7,11 +7,13 @@
 //! | `token` | one token: identity, sessions, PIN memory |
 //! | `sessions` | the pool of sessions of a token |
 //! | `login` | one login, however many threads want it; no PIN is spent twice |
+//! | `attempt` | recovery: what is lost is begun anew, once |
 //! | `search` | objects by URI |
 //! | `object` | what was read of one object |
 //! | `key` | the key: signs, and finds itself again after a loss |
 //! | `failure` | result codes: their names, what they mean, what to do |
 
+mod attempt;
 mod failure;
 mod key;
 mod login;

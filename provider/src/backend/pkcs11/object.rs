@@ -12,7 +12,7 @@ use der::Decode;
 use der::asn1::{ObjectIdentifier, OctetStringRef};
 use p11_raw::{AttributeKind, Attributes};
 
-use super::failure::failed;
+use super::attempt::{Attempt, Failure};
 use super::token::Token;
 use crate::error::{Error, Reason, Result};
 use crate::key::{Curve, PublicKey};
@@ -189,28 +189,18 @@ impl Object {
     }
 
     /// The X.509 certificate in DER.
-    pub fn certificate(&self, token: &Token, session: &Session) -> Result<Vec<u8>> {
-        let attempted = || {
-            format!(
-                "reading the certificate \"{}\" on {}",
-                self.name(),
-                token.identity
-            )
-        };
+    pub fn certificate(&self, token: &Token, session: &Session) -> Attempt<Vec<u8>> {
+        let (name, identity) = (self.name(), &token.identity);
+        let attempted = || format!("reading the certificate \"{name}\" on {identity}");
         let kinds = [AttributeKind::Value];
         let read = token.module.raw.attributes(session, self.handle, &kinds);
-        let read = read.map_err(|error| failed(&attempted(), &error))?;
+        let read = read.map_err(Failure::of(attempted))?;
         let value = read
             .bytes(AttributeKind::Value)
             .filter(|value| !value.is_empty());
         value.map(<[u8]>::to_vec).ok_or_else(|| {
-            Error::new(
-                Reason::NoSuchKey,
-                format!(
-                    "{}: it has no CKA_VALUE; write it to the token again",
-                    attempted()
-                ),
-            )
+            let cure = "it has no CKA_VALUE; write it to the token again";
+            Error::new(Reason::NoSuchKey, format!("{}: {cure}", attempted())).into()
         })
     }
 }

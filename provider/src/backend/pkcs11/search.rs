@@ -1,9 +1,11 @@
 //! From a URI to the objects it names.
 
+use cryptoki::context::Function;
+use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::object::ObjectClass;
-use cryptoki::session::Session;
+use cryptoki::session::{Session, SessionState};
 
-use super::failure::failed;
+use super::attempt::{Attempt, Failure, attempt};
 use super::key::Pkcs11Key;
 use super::login::log_in;
 use super::module::Present;
@@ -124,9 +126,10 @@ impl Request<'_> {
         }
         let mut having = Vec::new();
         for present in candidates {
-            let session = Lease::take(present.token)?;
-            if !self.objects(present.token, &session)?.is_empty() {
-                having.push(present.token);
+            let token = present.token;
+            let objects = attempt(token, || Ok(()), |session| self.objects(token, session))?;
+            if !objects.is_empty() {
+                having.push(token);
             }
         }
         if let [only] = having[..] {
@@ -148,35 +151,37 @@ impl Request<'_> {
 
     /// The objects themselves.
     fn load(&self, token: &'static Token, login: &mut Login<'_, '_>) -> Result<Vec<Found>> {
-        if self.wanted.private {
-            self.log_in(token, login)?;
-        }
-        let mut found = self.search(token)?;
-        if found.is_empty() && !self.wanted.private {
-            // Certificates and public keys may be private objects too.
-            match self.log_in(token, login) {
-                Err(error) if error.reason() == Reason::PinRequired => {}
-                outcome => {
-                    outcome?;
-                    found = self.search(token)?;
-                }
+        if !self.wanted.private {
+            // Certificates and public keys need no login, unless they are private objects too.
+            let found = attempt(token, || Ok(()), |session| self.search(token, session))?;
+            if !found.is_empty() {
+                return Ok(found);
             }
         }
-        if !found.is_empty() {
-            return Ok(found);
-        }
-        let session = Lease::take(token)?;
-        Err(self.nothing(token, &session))
+        let log_in = || match self.log_in(token, login) {
+            Err(error) if error.reason() == Reason::PinRequired && !self.wanted.private => Ok(()),
+            other => other,
+        };
+        attempt(token, log_in, |session| {
+            let found = self.search(token, session)?;
+            let has_key = found.iter().any(|found| matches!(found, Found::Key(_)));
+            if self.wanted.private && !has_key {
+                still_logged_in(token, session)?;
+            }
+            match found.is_empty() {
+                true => Err(self.nothing(token, session).into()),
+                false => Ok(found),
+            }
+        })
     }
 
     fn log_in(&self, token: &'static Token, login: &mut Login<'_, '_>) -> Result<()> {
         log_in(token, &self.policy, self.uri.pin_value.as_ref(), login)
     }
 
-    fn search(&self, token: &'static Token) -> Result<Vec<Found>> {
-        let session = Lease::take(token)?;
-        let objects = self.objects(token, &session)?;
-        self.found(token, &session, &objects)
+    fn search(&self, token: &'static Token, session: &Lease) -> Attempt<Vec<Found>> {
+        let objects = self.objects(token, session)?;
+        self.found(token, session, &objects)
     }
 
     fn found(
@@ -184,7 +189,7 @@ impl Request<'_> {
         token: &'static Token,
         session: &Lease,
         objects: &[Object],
-    ) -> Result<Vec<Found>> {
+    ) -> Attempt<Vec<Found>> {
         let mut found = Vec::new();
         let of = |kind| objects.iter().filter(move |object| object.class == kind);
         if self.wanted.private {
@@ -196,7 +201,7 @@ impl Request<'_> {
                     let key = Pkcs11Key::new(token, object, public, &self.policy, session.epoch);
                     found.push(Found::Key(Key::new(key)));
                 }
-                _ => return Err(self.ambiguous(token, &keys)),
+                _ => return Err(self.ambiguous(token, &keys).into()),
             }
         }
         if self.wanted.certificate {
@@ -212,13 +217,9 @@ impl Request<'_> {
         Ok(found)
     }
 
-    fn objects(&self, token: &Token, session: &Session) -> Result<Vec<Object>> {
-        Object::find(token, session, &self.pattern, None).map_err(|error| {
-            failed(
-                &format!("searching {} for {}", token.identity, self.uri),
-                &error,
-            )
-        })
+    fn objects(&self, token: &Token, session: &Session) -> Attempt<Vec<Object>> {
+        let attempted = || format!("searching {} for {}", token.identity, self.uri);
+        Object::find(token, session, &self.pattern, None).map_err(Failure::of(attempted))
     }
 
     /// A URI that names tokens but no object: a name for each thing on them.
@@ -226,30 +227,20 @@ impl Request<'_> {
         let mut found = Vec::new();
         for present in candidates {
             let token = present.token;
-            if candidates.len() == 1 && self.wanted.private {
-                match self.log_in(token, login) {
-                    // What is public can be listed all the same.
-                    Err(error) if error.reason() == Reason::PinRequired => {
-                        log::warn!("listing without a login: {error}");
-                    }
-                    other => other?,
-                }
-            }
-            let session = Lease::take(token)?;
-            let objects = self.objects(token, &session)?;
-            for object in objects.iter().filter(|object| self.wanted.include(object)) {
-                // A key pair is listed as its private half, where that can be seen.
-                let is_half = object.class == ObjectType::Public
-                    && objects.iter().any(|other| {
-                        other.class == ObjectType::Private && other.pattern() == object.pattern()
-                    });
-                if !is_half {
-                    found.push(Found::Name {
-                        uri: object.uri(token).to_string(),
-                        description: format!("{} on {}", object.name(), token.identity),
-                    });
-                }
-            }
+            let log_in = || match candidates.len() == 1 && self.wanted.private {
+                true => self.log_in(token, login).or_else(without_pin),
+                false => Ok(()),
+            };
+            let objects = attempt(token, log_in, |session| {
+                still_logged_in(token, session)?;
+                self.objects(token, session)
+            })?;
+            let wanted = objects.iter().filter(|object| self.wanted.include(object));
+            let whole = wanted.filter(|object| !is_half_of_another(object, &objects));
+            found.extend(whole.map(|object| Found::Name {
+                uri: object.uri(token).to_string(),
+                description: format!("{} on {}", object.name(), token.identity),
+            }));
         }
         if found.is_empty() {
             return Err(Error::new(
@@ -294,6 +285,39 @@ impl Request<'_> {
     }
 }
 
+/// A token hides private keys from a session whose login somebody else has ended: that is a loss.
+fn still_logged_in(token: &Token, session: &Lease) -> Attempt<()> {
+    let state = session.get_session_info().map(|info| info.session_state());
+    match state {
+        Ok(SessionState::RoPublic | SessionState::RwPublic)
+            if token.sessions().login().by_pin() =>
+        {
+            Err(Failure::Call {
+                attempted: format!("searching {}", token.identity),
+                error: CryptokiError::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is public can be listed all the same.
+fn without_pin(error: Error) -> Result<()> {
+    if error.reason() != Reason::PinRequired {
+        return Err(error);
+    }
+    log::warn!("listing without a login: {error}");
+    Ok(())
+}
+
+/// A key pair is listed as its private half, where that can be seen.
+fn is_half_of_another(object: &Object, objects: &[Object]) -> bool {
+    object.class == ObjectType::Public
+        && objects
+            .iter()
+            .any(|other| other.class == ObjectType::Private && other.pattern() == object.pattern())
+}
+
 /// The public half of the private key `object`: the public key object with its id or label, else
 /// its own attributes.
 pub fn public_half(
@@ -301,7 +325,7 @@ pub fn public_half(
     session: &Session,
     object: &Object,
     known: &[Object],
-) -> Result<PublicKey> {
+) -> Attempt<PublicKey> {
     let is_half = |other: &&Object| {
         other.class == ObjectType::Public
             && match object.id.is_empty() {
@@ -324,27 +348,21 @@ pub fn public_half(
     };
     if pattern.id.is_some() {
         let class = Some(ObjectClass::PUBLIC_KEY);
-        let halves = Object::find(token, session, &pattern, class).map_err(|error| {
-            failed(
-                &format!("searching {} for a public key", token.identity),
-                &error,
-            )
-        })?;
+        let attempted = || format!("searching {} for a public key", token.identity);
+        let halves = Object::find(token, session, &pattern, class);
+        let halves = halves.map_err(Failure::of(attempted))?;
         for half in &halves {
             if let Some(key) = half.public_key()? {
                 return Ok(key);
             }
         }
     }
-    Err(Error::new(
-        Reason::NoSuchKey,
-        format!(
-            "the private key \"{}\" on {} has no public half there; write the public key to the \
-             token with the same id (pkcs11-tool --write-object FILE --type pubkey --id ID)",
-            object.name(),
-            token.identity
-        ),
-    ))
+    let (name, identity) = (object.name(), &token.identity);
+    let message = format!(
+        "the private key \"{name}\" on {identity} has no public half there; write the public key to \
+         the token with the same id (pkcs11-tool --write-object FILE --type pubkey --id ID)"
+    );
+    Err(Error::new(Reason::NoSuchKey, message).into())
 }
 
 /// "is A", "are A, B and 3 more", or "is" with `none`.

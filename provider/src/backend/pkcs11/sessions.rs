@@ -39,8 +39,25 @@ struct Pool {
     anchor: Option<Session>,
     idle: Vec<Session>,
     leased: usize,
-    logged_in: bool,
-    pin_pad: bool,
+    login: LoginState,
+}
+
+/// Whether the user is logged in, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoginState {
+    #[default]
+    LoggedOut,
+    /// The token asks for no login.
+    NotNeeded,
+    ByPin,
+    /// The token asks for the PIN itself (a protected authentication path).
+    ByPinPad,
+}
+
+impl LoginState {
+    pub fn by_pin(self) -> bool {
+        matches!(self, Self::ByPin | Self::ByPinPad)
+    }
 }
 
 impl Sessions {
@@ -49,22 +66,16 @@ impl Sessions {
         self.pool().slot
     }
 
-    pub fn logged_in(&self) -> bool {
-        self.pool().logged_in
+    pub fn login(&self) -> LoginState {
+        self.pool().login
     }
 
-    /// The login of `epoch` succeeded; `pin_pad` says whether the token asked for the PIN itself.
-    pub fn set_logged_in(&self, epoch: u64, pin_pad: bool) {
+    /// The login of `epoch` succeeded.
+    pub fn set_login(&self, epoch: u64, login: LoginState) {
         let mut pool = self.pool();
         if pool.epoch == epoch {
-            pool.logged_in = true;
-            pool.pin_pad = pin_pad;
+            pool.login = login;
         }
-    }
-
-    /// Whether the token asks for PINs itself (a protected authentication path).
-    pub fn has_pin_pad(&self) -> bool {
-        self.pool().pin_pad
     }
 
     /// What belongs to `epoch` is lost; the next operation begins anew.

@@ -1,0 +1,46 @@
+//! The `ssl` module of the system's Python: TLS in one process, without a network.
+
+use crate::{Bench, Finished, KeyType, Run};
+
+/// Python's own OpenSSL is the system's; one from elsewhere may carry another.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// What each script begins with.
+const PREAMBLE: &str = include_str!("handshake.py");
+
+/// A bench with one key, its reference file and a certificate, for Python.
+pub struct Python {
+    pub bench: Bench,
+    pub key: String,
+    pub certificate: String,
+}
+
+impl Python {
+    pub fn new(key: KeyType) -> Self {
+        let bench = Bench::new("python");
+        bench.token.make_key(key, "key", "01");
+        let (key, certificate) = bench.self_signed("key");
+        Self {
+            bench,
+            key,
+            certificate,
+        }
+    }
+
+    /// `script`, with the functions of `handshake.py`, `KEY` and `CERT`.
+    pub fn script(&self, script: &str) -> Run {
+        self.script_with_key(script, &self.key)
+    }
+
+    /// The same with another key file.
+    pub fn script_with_key(&self, script: &str, key: &str) -> Run {
+        let script = format!("{PREAMBLE}\n{script}");
+        self.bench
+            .run(PYTHON)
+            .args(["-c", &script, key, &self.certificate])
+    }
+
+    pub fn run(&self, script: &str) -> Finished {
+        self.script(script).finish()
+    }
+}

@@ -1,0 +1,100 @@
+//! What a long-running program loses comes back by itself: sessions, the login, the module, the key.
+
+use hwkey_tests::{KeyType, PIN, Python, SOFTHSM};
+
+/// Another part of the program, with PKCS#11 calls of its own in the same process.
+const OTHER: &str = r#"
+import ctypes, subprocess
+module = ctypes.CDLL("SOFTHSM")
+
+def slots():
+    count = ctypes.c_ulong()
+    assert module.C_GetSlotList(ctypes.c_ubyte(1), None, ctypes.byref(count)) == 0
+    slots = (ctypes.c_ulong * count.value)()
+    assert module.C_GetSlotList(ctypes.c_ubyte(1), slots, ctypes.byref(count)) == 0
+    return [ctypes.c_ulong(slot) for slot in slots]
+
+def finalize():
+    assert module.C_Finalize(None) == 0
+
+def close_all_sessions():
+    for slot in slots():
+        assert module.C_CloseAllSessions(slot) == 0
+
+def log_out():
+    session = ctypes.c_ulong()
+    assert module.C_OpenSession(slots()[0], ctypes.c_ulong(4), None, None, ctypes.byref(session)) == 0
+    assert module.C_Logout(session) == 0
+
+one, other = with_key(server()), with_key(client())
+both(one, other)
+"#;
+
+fn script(then: &str) -> String {
+    format!("{}\n{then}", OTHER.replace("SOFTHSM", SOFTHSM))
+}
+
+#[test]
+fn what_another_part_of_the_program_takes_away_is_made_anew() {
+    for key in [KeyType::P256, KeyType::Rsa2048] {
+        let python = Python::new(key);
+        for loss in ["finalize()", "close_all_sessions()", "log_out()"] {
+            let then = format!(
+                "for _ in range(3):\n    {loss}\n    both(one, other)\n\
+                 # And so for a key that is loaded now.\n{loss}\n\
+                 both(with_key(server()), with_key(client()))"
+            );
+            let finished = python.run(&script(&then));
+            assert!(finished.ok, "{key:?} {loss}: {}", finished.all());
+        }
+    }
+}
+
+#[test]
+fn a_loss_in_the_child_of_a_fork_is_made_good_there() {
+    let python = Python::new(KeyType::P256);
+    let then = "
+def work():
+    both(one, other)
+    close_all_sessions()
+    both(one, other)
+
+ended_well(child(work))
+both(one, other)";
+    let finished = python.run(&script(then));
+    assert!(finished.ok, "{}", finished.all());
+}
+
+#[test]
+fn a_key_that_was_replaced_under_its_name_is_refused_until_it_is_loaded_again() {
+    let python = Python::new(KeyType::P256);
+    let tool =
+        format!("pkcs11-tool --module {SOFTHSM} --login --pin {PIN} --token-label python --id 01");
+    let then = format!(
+        r#"
+def tool(options):
+    clean = {{name: value for name, value in os.environ.items() if name != "OPENSSL_CONF"}}
+    subprocess.run("{tool} " + options, shell=True, check=True, env=clean, stdout=2)
+
+tool("--delete-object --type privkey")
+tool("--delete-object --type pubkey")
+try:
+    both(one, other)
+    sys.exit("signed with a key that is gone")
+except ssl.SSLError:
+    pass
+tool("--keypairgen --key-type EC:prime256v1 --usage-sign --label key")
+try:
+    both(one, other)
+    sys.exit("signed with another key")
+except ssl.SSLError:
+    pass
+"#
+    );
+    let finished = python.run(&script(&then));
+    assert!(finished.ok, "{}", finished.all());
+    for reason in ["no such key", "the key was replaced by another one"] {
+        let line = format!("hwkey: error: {reason}: signing on token \"python\"");
+        assert!(finished.stderr.contains(&line), "{}", finished.stderr);
+    }
+}
