@@ -29,6 +29,12 @@ pub trait Decoder<P: Provider>: 'static {
         input: &mut Bio<'_>,
         passphrase: &mut Passphrase<'_>,
     ) -> Result<Option<Decoded<P::Key>>, P::Error>;
+
+    /// Called when what was decoded has gone through the steps that follow. An error says why they
+    /// made nothing of it: OSSL_STORE drops what they put into the queue themselves.
+    fn delivered(_: &P) -> Result<(), P::Error> {
+        Ok(())
+    }
 }
 
 /// What a step gives to the next one, or to the program.
@@ -107,7 +113,9 @@ unsafe extern "C" fn decode<P: Provider, T: Decoder<P>>(
         let Some(decoded) = decoded else { return Ok(1) };
         let callback = callback.ok_or(Fault::Null("the decoder callback"))?;
         // SAFETY: the callback is the core's.
-        Ok(unsafe { deliver(context, &decoded, callback, data) })
+        let taken = unsafe { deliver(context, &decoded, callback, data) };
+        T::delivered(&inner.provider)?;
+        Ok(taken)
     })
 }
 

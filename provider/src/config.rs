@@ -148,8 +148,8 @@ impl Config {
     fn set(&mut self, name: &str, value: &str) -> std::result::Result<(), &'static str> {
         const YES_NO: &str = "yes, no";
         match name {
-            "pkcs11-module-path" => self.module_paths = paths(value),
-            "module-dirs" => self.module_dirs = paths(value),
+            "pkcs11-module-path" => self.module_paths = paths(value)?,
+            "module-dirs" => self.module_dirs = paths(value)?,
             "pin-keep" => self.pin_keep = choice(value, &["no", "yes"], YES_NO)?,
             "pin-final-try" => {
                 self.spend_final_try = choice(value, &["refuse", "allow"], "refuse, allow")?;
@@ -211,12 +211,17 @@ impl Config {
     }
 }
 
-fn paths(value: &str) -> Vec<PathBuf> {
+/// A relative path would mean another file in each program.
+fn paths(value: &str) -> std::result::Result<Vec<PathBuf>, &'static str> {
     let parts = value.split(',').map(str::trim);
-    parts
+    let paths: Vec<PathBuf> = parts
         .filter(|part| !part.is_empty())
         .map(PathBuf::from)
-        .collect()
+        .collect();
+    match paths.iter().all(|path| path.is_absolute()) {
+        true => Ok(paths),
+        false => Err("absolute paths, separated by commas"),
+    }
 }
 
 /// Whether `value` is the second of `words`; an error if it is none of them.
@@ -251,6 +256,7 @@ mod tests {
         assert!(fault("log-target", "printer").contains("stderr, syslog, file:PATH"));
         assert!(fault("digest", "token").contains("digest = token"));
         assert!(fault("pin-prompt", "tty").contains("pin-prompt = tty"));
+        assert!(fault("pkcs11-module-path", "m.so").contains("absolute paths"));
     }
 
     #[test]

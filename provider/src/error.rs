@@ -116,6 +116,7 @@ pub struct Error {
     message: Cow<'static, str>,
     location: &'static Location<'static>,
     stopped: Option<String>,
+    reported_elsewhere: bool,
 }
 
 /// The result of everything in hwkey.
@@ -129,6 +130,7 @@ impl Error {
             message: message.into(),
             location: Location::caller(),
             stopped: None,
+            reported_elsewhere: false,
         }
     }
 
@@ -137,6 +139,22 @@ impl Error {
     pub fn stopping(mut self, what: impl Into<String>) -> Self {
         self.stopped = Some(what.into());
         self
+    }
+
+    /// Says first what was attempted, and where.
+    #[must_use]
+    pub fn within(mut self, attempted: &str) -> Self {
+        self.message = format!("{attempted}: {}", self.message).into();
+        self
+    }
+
+    /// An error of which somebody else tells OpenSSL and the log.
+    #[track_caller]
+    pub fn reported_elsewhere(reason: Reason) -> Self {
+        Self {
+            reported_elsewhere: true,
+            ..Self::new(reason, "")
+        }
     }
 
     pub fn reason(&self) -> Reason {
@@ -164,6 +182,9 @@ impl Report for Error {
     /// The cause, then what it stopped, both with the same reason: programs print the first, the
     /// last, or only the reason.
     fn report(&self, raise: &mut dyn FnMut(Entry<'_>)) {
+        if self.reported_elsewhere {
+            return;
+        }
         log::log!(self.reason.level(), "{self}");
         let mut entry = |text: &str| {
             raise(Entry {
@@ -189,6 +210,12 @@ impl From<Fault> for Error {
         };
         Self::new(reason, fault.to_string())
     }
+}
+
+/// The operating system's words for `error`, without its number.
+pub fn system_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 /// One line of at most [`MAX_TEXT`] bytes: labels are the token's and may hold anything.

@@ -21,6 +21,7 @@ pub mod logging;
 pub mod operation;
 pub mod pin;
 pub mod provider;
+pub mod reading;
 pub mod reference;
 pub mod uri;
 

@@ -2,10 +2,7 @@
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
 
-use ossl_shim::process::PerProcess;
 use ossl_shim::{Algorithm, Core, Operation, Provider};
 
 use crate::backend::{self, Found, Login, Wanted};
@@ -22,23 +19,16 @@ use crate::operation::keymgmt_rsa::RsaKeys;
 use crate::operation::signature_ecdsa::EcdsaSignature;
 use crate::operation::signature_rsa::RsaSignature;
 use crate::operation::store::Pkcs11Store;
+use crate::reading::Readings;
 use crate::uri::Uri;
 
 /// hwkey in one library context.
 pub struct HwKey {
     pub config: Config,
+    pub readings: Readings,
     core: Core,
     /// Whether the surroundings have been looked at, once, at the first hardware key.
     looked_around: AtomicBool,
-    handed_over: PerProcess<Mutex<Option<HandedOver>>>,
-}
-
-/// A key that one decoder found and that is not of its type: the decoder for its type is asked
-/// next, for the same reference, in the same thread.
-struct HandedOver {
-    thread: ThreadId,
-    uri: String,
-    key: Key,
 }
 
 impl Provider for HwKey {
@@ -61,7 +51,7 @@ impl Provider for HwKey {
             config,
             core: core.clone(),
             looked_around: AtomicBool::new(false),
-            handed_over: PerProcess::new(),
+            readings: Readings::default(),
         }
     }
 
@@ -169,29 +159,6 @@ impl HwKey {
         self.config.check()?;
         self.look_around()?;
         backend::find(&self.config, uri, wanted, login)
-    }
-
-    /// Keeps a key for the decoder of its type.
-    pub fn hand_over(&self, uri: String, key: Key) {
-        let handed = HandedOver {
-            thread: thread::current().id(),
-            uri,
-            key,
-        };
-        *self.handed_over() = Some(handed);
-    }
-
-    /// The key that another decoder of this thread found under `uri` just before.
-    pub fn take_over(&self, uri: &str) -> Option<Key> {
-        let me = thread::current().id();
-        let mut slot = self.handed_over();
-        let handed = slot.take_if(|handed| handed.thread == me && handed.uri == uri)?;
-        Some(handed.key)
-    }
-
-    fn handed_over(&self) -> MutexGuard<'_, Option<HandedOver>> {
-        let slot = self.handed_over.get(Mutex::default);
-        slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// At the first hardware key: is everything around us as it must be?

@@ -32,6 +32,9 @@ pub fn der_from_pem(block: &[u8]) -> Result<Option<Vec<u8>>> {
     if !block.starts_with(format!("-----BEGIN {PEM_LABEL}-----").as_bytes()) {
         return Ok(None);
     }
+    if !block.windows(10).any(|window| window == b"\n-----END ") {
+        return Err(damaged("it has no END line: the file was cut short"));
+    }
     let decoded = pem_rfc7468::decode_vec(block);
     let (_, der) = decoded.map_err(|error| damaged(&error.to_string()))?;
     Ok(Some(der))

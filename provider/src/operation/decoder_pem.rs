@@ -18,7 +18,7 @@ impl Decoder<HwKey> for PemDecoder {
     /// Reads exactly one PEM block, so that what follows it in the file (a certificate chain) is
     /// still there for the next read; a foreign block is "not mine".
     fn decode(
-        _: &HwKey,
+        provider: &HwKey,
         input: &mut Bio<'_>,
         _: &mut Passphrase<'_>,
     ) -> Result<Option<Decoded<Key>>> {
@@ -33,10 +33,18 @@ impl Decoder<HwKey> for PemDecoder {
                 break;
             }
         }
-        let der = reference::der_from_pem(&block)?;
-        Ok(der.map(|der| Decoded::Data {
+        let Some(der) = reference::der_from_pem(&block)? else {
+            return Ok(None);
+        };
+        reference::uri_from_der(&der)?;
+        provider.readings.begin();
+        Ok(Some(Decoded::Data {
             der,
             structure: reference::STRUCTURE,
         }))
+    }
+
+    fn delivered(provider: &HwKey) -> Result<()> {
+        provider.readings.finish()
     }
 }

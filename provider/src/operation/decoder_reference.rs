@@ -27,13 +27,18 @@ impl<T: KeyManagement<HwKey>> Decoder<HwKey> for ReferenceDecoder<T> {
         input: &mut Bio<'_>,
         passphrase: &mut Passphrase<'_>,
     ) -> Result<Option<Decoded<Key>>> {
-        let text = reference::uri_from_der(&input.rest(LIMIT)?)?;
-        let key = match provider.take_over(&text) {
+        // OpenSSL asks with the DER of any key; what is ours the first step has read before.
+        let Ok(text) = reference::uri_from_der(&input.rest(LIMIT)?) else {
+            return Ok(None);
+        };
+        let key = match provider.readings.take_over(&text) {
             Some(key) => key,
-            None => find(provider, &text, passphrase)?,
+            None => {
+                find(provider, &text, passphrase).map_err(|error| provider.readings.fail(error))?
+            }
         };
         if !T::accepts(&key) {
-            provider.hand_over(text, key);
+            provider.readings.hand_over(text, key);
             return Ok(None);
         }
         let key_type = key.public().type_name();

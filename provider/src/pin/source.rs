@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use ossl_shim::process::is_privileged;
 
-use crate::error::{Error, Reason, Result};
+use crate::error::{Error, Reason, Result, system_text};
 use crate::pin::Pin;
 
 /// `file:PATH`, `env:NAME` or `credential:NAME`.
@@ -81,7 +81,11 @@ impl PinSource {
 
     fn read_file(&self, path: &Path, must_be_private: bool) -> Result<Pin> {
         let io = |error: std::io::Error| {
-            let problem = format!("{}: {error}", path.display());
+            let problem = format!(
+                "{}: {}; correct pin-source, or the file and who may read it",
+                path.display(),
+                system_text(&error)
+            );
             self.unusable(&problem)
         };
         let mut file = File::open(path).map_err(io)?;
@@ -119,8 +123,11 @@ impl PinSource {
     }
 
     fn read_variable(&self, name: &str) -> Result<Pin> {
-        let value = trusted_variable(name)
-            .ok_or_else(|| self.unusable(&format!("the environment has no {name}")))?;
+        let value = trusted_variable(name).ok_or_else(|| {
+            self.unusable(&format!(
+                "the environment has no {name}; set it, or correct pin-source"
+            ))
+        })?;
         let value = zeroize::Zeroizing::new(value.into_encoded_bytes());
         let pin = Pin::copied(&value[..without_newline(&value)]);
         self.nonempty(pin.ok_or_else(|| self.unusable("it is longer than any PIN"))?)

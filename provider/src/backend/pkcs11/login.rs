@@ -146,7 +146,10 @@ fn pin_for(
         (None, Some(source)) => match source.read() {
             Ok(pin) => pin,
             // A worker that gave up root's rights can't read root's file.
-            Err(error) => token.pins.kept().ok_or(error)?,
+            Err(error) => token
+                .pins
+                .kept()
+                .ok_or_else(|| error.within(&format!("logging in to {identity}")))?,
         },
         (None, None) => token
             .pins

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `registry` | the modules of this process, opened at first use and never closed |
 //! | `module` | one module: initialisation in each process, its slots |
+//! | `elf` | for which machine a module is |
 //! | `token` | one token: identity, sessions, PIN memory |
 //! | `sessions` | the pool of sessions of a token |
 //! | `login` | one login, however many threads want it; no PIN is spent twice |
@@ -14,6 +15,7 @@
 //! | `failure` | result codes: their names, what they mean, what to do |
 
 mod attempt;
+mod elf;
 mod failure;
 mod key;
 mod login;

@@ -9,6 +9,7 @@ use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::slot::{Slot, SlotInfo, TokenInfo};
 use ossl_shim::process::{AppendOnly, PerProcess};
 
+use super::elf::foreign_machine;
 use super::failure::{code, describe, failed};
 use super::token::{Identity, Token};
 use crate::error::{Error, Reason, Result};
@@ -69,6 +70,16 @@ impl Module {
                 ),
             )
         };
+        if let Some((its, ours)) = foreign_machine(path) {
+            return Err(Error::new(
+                Reason::ModuleUnavailable,
+                format!(
+                    "opening the PKCS#11 module {}: it is for another architecture (ELF machine \
+                     {its}, this program's is {ours}); install the module for this one",
+                    path.display()
+                ),
+            ));
+        }
         log::debug!("opening the PKCS#11 module {}", path.display());
         // Ours first: it says plainly what is missing.
         let raw = p11_raw::Module::open(path).map_err(unusable)?;

@@ -153,7 +153,17 @@ impl Object {
 
     /// The public key that the object's own attributes hold. `Ok(None)` if they don't (the private
     /// half of an EC key seldom does).
-    pub fn public_key(&self) -> Result<Option<PublicKey>> {
+    pub fn public_key(&self, token: &Token) -> Result<Option<PublicKey>> {
+        self.read_public_key().map_err(|error| {
+            error.within(&format!(
+                "loading from {}, key \"{}\"",
+                token.identity,
+                self.name()
+            ))
+        })
+    }
+
+    fn read_public_key(&self) -> Result<Option<PublicKey>> {
         let bytes = |kind| {
             self.attributes
                 .bytes(kind)
@@ -216,7 +226,7 @@ fn unsupported(what: &str) -> Error {
 fn curve(params: &[u8]) -> Result<Curve> {
     let oid = ObjectIdentifier::from_der(params)
         .map_err(|_| unsupported("a key whose CKA_EC_PARAMS do not name a curve"))?;
-    Curve::by_oid(oid).ok_or_else(|| unsupported(&format!("the curve {oid}")))
+    Curve::by_oid(oid).ok_or_else(|| unsupported(&format!("the curve {}", curve_name(oid))))
 }
 
 /// CKA_EC_POINT is an OCTET STRING around the point; some modules leave it out.
@@ -225,4 +235,20 @@ fn unwrapped(curve: Curve, point: &[u8]) -> &[u8] {
         return point;
     }
     <&OctetStringRef>::from_der(point).map_or(point, OctetStringRef::as_bytes)
+}
+
+/// The name by which people know a curve that we don't do.
+fn curve_name(oid: ObjectIdentifier) -> String {
+    let oid = oid.to_string();
+    let name = match oid.as_str() {
+        "1.2.840.10045.3.1.1" => "P-192",
+        "1.3.132.0.33" => "P-224",
+        "1.3.132.0.35" => "P-521",
+        "1.3.132.0.10" => "secp256k1",
+        "1.3.36.3.3.2.8.1.1.7" => "brainpoolP256r1",
+        "1.3.36.3.3.2.8.1.1.11" => "brainpoolP384r1",
+        "1.3.36.3.3.2.8.1.1.13" => "brainpoolP512r1",
+        _ => return oid,
+    };
+    format!("{name} ({oid})")
 }

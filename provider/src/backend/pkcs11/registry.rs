@@ -13,7 +13,7 @@ use ossl_shim::process::{AppendOnly, PerProcess};
 
 use super::module::{FileId, Module};
 use crate::config::Config;
-use crate::error::{Error, Reason, Result};
+use crate::error::{Error, Reason, Result, system_text};
 use crate::uri::Pkcs11Uri;
 
 static MODULES: AppendOnly<Module> = AppendOnly::new();
@@ -40,7 +40,7 @@ pub fn modules(config: &Config, uri: &Pkcs11Uri) -> Result<Vec<&'static Module>>
 /// The module at `path`, opened once.
 fn open(path: &Path) -> Result<&'static Module> {
     let metadata = fs::metadata(path).map_err(|error| {
-        let path = path.display();
+        let (path, error) = (path.display(), system_text(&error));
         Error::new(
             Reason::ModuleUnavailable,
             format!(
@@ -69,17 +69,22 @@ fn open(path: &Path) -> Result<&'static Module> {
 /// that openssl.cnf names; its file and directories root's alone. (What openssl.cnf names needs no
 /// such check: who writes there can load any code.)
 fn allowed(path: &Path, config: &Config) -> Result<PathBuf> {
-    let refused = |problem: String| {
+    let problem = |problem: String, cure: &str| {
+        let path = path.display();
         Error::new(
             Reason::ModuleUnavailable,
-            format!(
-                "the URI's module-path {}: {problem}; name the module in pkcs11-module-path, or its \
-                 directory in module-dirs, in hwkey's section of openssl.cnf",
-                path.display()
-            ),
+            format!("the URI's module-path {path}: {problem}; {cure}"),
         )
     };
-    let real = fs::canonicalize(path).map_err(|error| refused(error.to_string()))?;
+    let refused = |what: String| {
+        problem(
+            what,
+            "name the module in pkcs11-module-path, or its directory in module-dirs, in hwkey's \
+             section of openssl.cnf",
+        )
+    };
+    let real = fs::canonicalize(path)
+        .map_err(|error| problem(system_text(&error), "correct the path in the URI"))?;
     let configured = config
         .module_paths
         .iter()
@@ -92,7 +97,7 @@ fn allowed(path: &Path, config: &Config) -> Result<PathBuf> {
         return Err(refused("is in no directory for PKCS#11 modules".into()));
     }
     for file in real.ancestors() {
-        let metadata = fs::metadata(file).map_err(|error| refused(error.to_string()))?;
+        let metadata = fs::metadata(file).map_err(|error| refused(system_text(&error)))?;
         if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
             return Err(refused(format!(
                 "{} can be changed by others than root",
@@ -105,11 +110,19 @@ fn allowed(path: &Path, config: &Config) -> Result<PathBuf> {
 
 /// `module-name`: the file's name without `lib` and `.so`, RFC 7512 §2.3.
 fn named(name: &str, config: &Config) -> Result<PathBuf> {
-    let plain = Path::new(name).file_name() == Some(name.as_ref());
+    if Path::new(name).file_name() != Some(name.as_ref()) {
+        return Err(Error::new(
+            Reason::ModuleUnavailable,
+            format!(
+                "the URI's module-name \"{name}\" is no plain name; give the name of the file without \
+                 lib and .so, or module-path"
+            ),
+        ));
+    }
     let files = [format!("{name}.so"), format!("lib{name}.so")];
     let mut candidates = directories(config)
         .flat_map(|directory| files.clone().map(|file| directory.join(file)))
-        .filter(|path| plain && path.exists());
+        .filter(|path| path.exists());
     match candidates.next() {
         Some(path) => allowed(&path, config),
         None => Err(Error::new(

@@ -211,7 +211,7 @@ impl Request<'_> {
         }
         if self.wanted.public && (found.is_empty() || self.uri.object_type.is_some()) {
             for object in of(ObjectType::Public) {
-                found.extend(object.public_key()?.map(Found::PublicKey));
+                found.extend(object.public_key(token)?.map(Found::PublicKey));
             }
         }
         Ok(found)
@@ -273,10 +273,15 @@ impl Request<'_> {
 
     fn ambiguous(&self, token: &Token, keys: &[&Object]) -> Error {
         let keys: Vec<String> = keys.iter().map(|key| key.pattern().to_string()).collect();
+        let cure = match (&self.pattern.id, &self.pattern.label) {
+            (None, _) => "add id= to it",
+            (_, None) => "add object= to it",
+            _ => "give one of them another id or label (pkcs11-tool --set-id)",
+        };
         Error::new(
             Reason::AmbiguousKey,
             format!(
-                "looking for {} on {}: the URI fits {}; add id= or object= to it",
+                "looking for {} on {}: the URI fits {}; {cure}",
                 self.uri,
                 token.identity,
                 some_of(&keys)
@@ -334,11 +339,11 @@ pub fn public_half(
             }
     };
     if let Some(public) = known.iter().find(is_half) {
-        if let Some(key) = public.public_key()? {
+        if let Some(key) = public.public_key(token)? {
             return Ok(key);
         }
     }
-    if let Some(key) = object.public_key()? {
+    if let Some(key) = object.public_key(token)? {
         return Ok(key);
     }
     // The other half may have another label.
@@ -352,7 +357,7 @@ pub fn public_half(
         let halves = Object::find(token, session, &pattern, class);
         let halves = halves.map_err(Failure::of(attempted))?;
         for half in &halves {
-            if let Some(key) = half.public_key()? {
+            if let Some(key) = half.public_key(token)? {
                 return Ok(key);
             }
         }
