@@ -76,7 +76,7 @@ pub fn log_in(
     }
     let session = Lease::take(token)?;
     let epoch = session.epoch;
-    let info = token.locate()?.info;
+    let info = token.info().inspect_err(|_| sessions.lose(epoch))?;
     let state = match (info.login_required(), info.protected_authentication_path()) {
         (false, _) => LoginState::NotNeeded,
         (true, true) => LoginState::ByPinPad,
@@ -210,7 +210,7 @@ fn c_login(
 
 /// What the token tells of its tries after a refusal.
 fn tries_left(token: &'static Token) -> Option<&'static str> {
-    let info = token.locate().ok()?.info;
+    let info = token.info().ok()?;
     if info.user_pin_locked() {
         Some(" (the PIN is locked now)")
     } else if info.user_pin_final_try() {

@@ -121,7 +121,7 @@ impl Lease {
             };
             let slot = match slot {
                 Some(slot) => slot,
-                None => token.locate()?.slot,
+                None => token.locate()?,
             };
             // No drop guard of cryptoki's: in a forked child the parent's sessions must not be
             // closed.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::mechanism::MechanismType;
-use cryptoki::slot::TokenInfo;
+use cryptoki::slot::{Slot, TokenInfo};
 use ossl_shim::process::PerProcess;
 
 use super::failure::{code, describe, failed};
@@ -91,11 +91,7 @@ impl Token {
         if let Some(list) = known.get() {
             return Ok(list.contains(&mechanism));
         }
-        // Where its sessions are; SoftHSM lists a token no more whose login it could not record.
-        let slot = match self.sessions().slot() {
-            Some(slot) => slot,
-            None => self.locate()?.slot,
-        };
+        let slot = self.slot()?;
         let list = self.module.started()?.get_mechanism_list(slot);
         let list = list.map_err(|error| {
             failed(
@@ -115,19 +111,41 @@ impl Token {
         self.sessions().lose(epoch);
     }
 
-    /// Where the token is now.
-    pub fn locate(&'static self) -> Result<Present> {
-        let mut present = self.module.tokens()?;
-        let position = present
-            .iter()
-            .position(|present| std::ptr::eq(present.token, self));
-        match position {
-            Some(index) => Ok(present.swap_remove(index)),
-            None => Err(Error::new(
-                Reason::NoSuchToken,
-                format!("{} is gone; insert it, then try again", self.identity),
-            )),
+    /// What the token says of itself now. An error if another token is in its slot: that one must
+    /// not get this one's PIN.
+    pub fn info(&'static self) -> Result<TokenInfo> {
+        let slot = self.slot()?;
+        let info = self.module.started()?.get_token_info(slot);
+        let info = info.map_err(|error| failed(&format!("reading {}", self.identity), &error))?;
+        match Identity::of(&info) == self.identity {
+            true => Ok(info),
+            false => Err(self.gone()),
         }
+    }
+
+    /// Where its sessions are, else where it is found. (SoftHSM lists a token no more whose login it
+    /// could not record, although its sessions work.)
+    fn slot(&'static self) -> Result<Slot> {
+        match self.sessions().slot() {
+            Some(slot) => Ok(slot),
+            None => self.locate(),
+        }
+    }
+
+    /// Looks for the token in all slots.
+    pub fn locate(&'static self) -> Result<Slot> {
+        let present = self.module.tokens()?;
+        let found = present
+            .iter()
+            .find(|present| std::ptr::eq(present.token, self));
+        found.map(|present| present.slot).ok_or_else(|| self.gone())
+    }
+
+    fn gone(&self) -> Error {
+        Error::new(
+            Reason::NoSuchToken,
+            format!("{} is gone; insert it, then try again", self.identity),
+        )
     }
 }
 
