@@ -6,10 +6,10 @@ use std::marker::PhantomData;
 use std::{ptr, slice};
 
 use crate::abi::functions::{
-    SIGNATURE_DIGEST_SIGN_FINAL, SIGNATURE_DIGEST_SIGN_INIT, SIGNATURE_DIGEST_SIGN_UPDATE,
-    SIGNATURE_DUPCTX, SIGNATURE_FREECTX, SIGNATURE_GET_CTX_PARAMS, SIGNATURE_GETTABLE_CTX_PARAMS,
-    SIGNATURE_NEWCTX, SIGNATURE_SET_CTX_PARAMS, SIGNATURE_SETTABLE_CTX_PARAMS, SIGNATURE_SIGN,
-    SIGNATURE_SIGN_INIT,
+    SIGNATURE_DIGEST_SIGN, SIGNATURE_DIGEST_SIGN_FINAL, SIGNATURE_DIGEST_SIGN_INIT,
+    SIGNATURE_DIGEST_SIGN_UPDATE, SIGNATURE_DUPCTX, SIGNATURE_FREECTX, SIGNATURE_GET_CTX_PARAMS,
+    SIGNATURE_GETTABLE_CTX_PARAMS, SIGNATURE_NEWCTX, SIGNATURE_SET_CTX_PARAMS,
+    SIGNATURE_SETTABLE_CTX_PARAMS, SIGNATURE_SIGN, SIGNATURE_SIGN_INIT,
 };
 use crate::abi::{OsslDispatch, OsslParam, UnsignedChar};
 use crate::boundary::enter;
@@ -51,6 +51,12 @@ pub trait Signature<P: Provider>: Sized + Send + 'static {
     /// Signs what was hashed, as [`Self::sign`].
     fn digest_sign_final(&mut self, signature: &mut [u8]) -> Result<usize, P::Error>;
 
+    /// Signs a whole message, `EVP_DigestSign`.
+    fn digest_sign(&mut self, message: &[u8], signature: &mut [u8]) -> Result<usize, P::Error> {
+        self.digest_sign_update(message)?;
+        self.digest_sign_final(signature)
+    }
+
     /// The size in bytes that a signature can have.
     fn max_size(&self) -> Result<usize, P::Error>;
 
@@ -71,6 +77,7 @@ impl<P: Provider, T: Signature<P>> Table<P, T> {
         SIGNATURE_DIGEST_SIGN_INIT.entry(digest_sign_init::<P, T>),
         SIGNATURE_DIGEST_SIGN_UPDATE.entry(digest_sign_update::<P, T>),
         SIGNATURE_DIGEST_SIGN_FINAL.entry(digest_sign_final::<P, T>),
+        SIGNATURE_DIGEST_SIGN.entry(digest_sign::<P, T>),
         SIGNATURE_GET_CTX_PARAMS.entry(get_ctx_params::<P, T>),
         SIGNATURE_GETTABLE_CTX_PARAMS.entry(gettable_ctx_params::<P, T>),
         SIGNATURE_SET_CTX_PARAMS.entry(set_ctx_params::<P, T>),
@@ -206,6 +213,30 @@ unsafe extern "C" fn sign<P: Provider, T: Signature<P>>(
                 written,
                 size,
                 |operation, out| operation.sign(data, out),
+            )
+        })
+    }
+}
+
+unsafe extern "C" fn digest_sign<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    signature: *mut UnsignedChar,
+    written: *mut usize,
+    size: usize,
+    message: *const UnsignedChar,
+    message_size: usize,
+) -> c_int {
+    // SAFETY: as `sign`.
+    unsafe {
+        let message = bytes(message, message_size);
+        on::<P, T>(ctx, c"signature_digest_sign", |context, operation| {
+            into_buffer(
+                context,
+                operation,
+                signature,
+                written,
+                size,
+                |operation, out| operation.digest_sign(message, out),
             )
         })
     }

@@ -46,8 +46,8 @@ pub trait HardwareKey: Send + Sync {
     /// Whether the key may sign in this way; says why not. Must not touch the hardware.
     fn allows(&self, scheme: &Scheme) -> Result<()>;
 
-    /// Signs `data` (see [`Scheme`]) into `signature`, which has the modulus' size, or twice the
-    /// order's for ECDSA; returns the bytes written.
+    /// Signs `data` (see [`Scheme`]) into `signature`, which has the modulus' size, twice the order's
+    /// for ECDSA, or that of the EdDSA signature; returns the bytes written.
     fn sign(&self, scheme: &Scheme, data: &[u8], signature: &mut [u8]) -> Result<usize>;
 }
 
@@ -66,6 +66,8 @@ pub enum Scheme {
     },
     /// The bare RSA operation on an input of the modulus' size.
     RsaRaw,
+    /// EdDSA without prehashing (RFC 8032); the input is the whole message.
+    EdDsa,
     /// ECDSA; the input is a digest's value, the output r ‖ s, each of the order's size.
     Ecdsa,
 }
@@ -78,6 +80,7 @@ impl fmt::Display for Scheme {
             Self::RsaPss { digest, .. } => write!(f, "RSA-PSS with {}", digest.name()),
             Self::RsaRaw => write!(f, "raw RSA"),
             Self::Ecdsa => write!(f, "ECDSA"),
+            Self::EdDsa => write!(f, "EdDSA"),
         }
     }
 }
@@ -94,6 +97,11 @@ pub enum PublicKey {
     Ec {
         curve: Curve,
         /// The uncompressed point, SEC 1 §2.3.3.
+        point: Vec<u8>,
+    },
+    Edwards {
+        curve: Edwards,
+        /// As RFC 8032 encodes it.
         point: Vec<u8>,
     },
 }
@@ -134,11 +142,31 @@ impl PublicKey {
         })
     }
 
+    /// An EdDSA key, if `point` has the curve's size.
+    pub fn edwards(curve: Edwards, point: &[u8]) -> Result<Self> {
+        if point.len() != curve.key_size() {
+            return Err(Error::new(
+                Reason::UnsupportedKey,
+                format!(
+                    "an {} public key of {} bytes; it has {}",
+                    curve.type_name().to_string_lossy(),
+                    point.len(),
+                    curve.key_size()
+                ),
+            ));
+        }
+        Ok(Self::Edwards {
+            curve,
+            point: point.to_vec(),
+        })
+    }
+
     /// The size in bits.
     pub fn bits(&self) -> usize {
         match self {
             Self::Rsa { modulus, .. } => bit_length(modulus),
             Self::Ec { curve, .. } => curve.bits(),
+            Self::Edwards { curve, .. } => curve.bits(),
         }
     }
 
@@ -148,6 +176,7 @@ impl PublicKey {
         match self {
             Self::Rsa { .. } => rsa_security_bits(self.bits()),
             Self::Ec { curve, .. } => curve.bits() / 2,
+            Self::Edwards { curve, .. } => curve.security_bits(),
         }
     }
 
@@ -156,58 +185,123 @@ impl PublicKey {
         match self {
             Self::Rsa { .. } => c"RSA",
             Self::Ec { .. } => c"EC",
+            Self::Edwards { curve, .. } => curve.type_name(),
         }
     }
 }
 
-/// A named curve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Curve {
-    P256,
-    P384,
+macro_rules! curves {
+    ($($name:ident = $oid:literal, $bits:literal bits, $group:literal, $shown:literal;)*) => {
+        /// A named curve.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Curve {
+            $($name,)*
+        }
+
+        impl Curve {
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// OpenSSL's name of the group.
+            pub fn group_name(self) -> &'static CStr {
+                match self {
+                    $(Self::$name => $group,)*
+                }
+            }
+
+            pub const fn oid(self) -> ObjectIdentifier {
+                match self {
+                    $(Self::$name => ObjectIdentifier::new_unwrap($oid),)*
+                }
+            }
+
+            /// The size of the field, and of the order.
+            pub const fn bits(self) -> usize {
+                match self {
+                    $(Self::$name => $bits,)*
+                }
+            }
+        }
+
+        impl fmt::Display for Curve {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$name => $shown,)*
+                })
+            }
+        }
+    };
+}
+
+curves! {
+    P224 = "1.3.132.0.33", 224 bits, c"secp224r1", "P-224";
+    P256 = "1.2.840.10045.3.1.7", 256 bits, c"prime256v1", "P-256";
+    P384 = "1.3.132.0.34", 384 bits, c"secp384r1", "P-384";
+    P521 = "1.3.132.0.35", 521 bits, c"secp521r1", "P-521";
+    Secp256k1 = "1.3.132.0.10", 256 bits, c"secp256k1", "secp256k1";
+    BrainpoolP256r1 = "1.3.36.3.3.2.8.1.1.7", 256 bits, c"brainpoolP256r1", "brainpoolP256r1";
+    BrainpoolP384r1 = "1.3.36.3.3.2.8.1.1.11", 384 bits, c"brainpoolP384r1", "brainpoolP384r1";
+    BrainpoolP512r1 = "1.3.36.3.3.2.8.1.1.13", 512 bits, c"brainpoolP512r1", "brainpoolP512r1";
 }
 
 impl Curve {
-    pub const ALL: &[Self] = &[Self::P256, Self::P384];
-
-    /// OpenSSL's name of the group.
-    pub fn group_name(self) -> &'static CStr {
-        match self {
-            Self::P256 => c"prime256v1",
-            Self::P384 => c"secp384r1",
-        }
-    }
-
-    pub const fn oid(self) -> ObjectIdentifier {
-        match self {
-            Self::P256 => ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7"),
-            Self::P384 => ObjectIdentifier::new_unwrap("1.3.132.0.34"),
-        }
-    }
-
     pub fn by_oid(oid: ObjectIdentifier) -> Option<Self> {
         Self::ALL.iter().copied().find(|curve| curve.oid() == oid)
     }
 
-    pub fn bits(self) -> usize {
-        match self {
-            Self::P256 => 256,
-            Self::P384 => 384,
-        }
-    }
-
     /// The size of a coordinate in bytes; for these curves also that of the order.
-    pub fn field_size(self) -> usize {
+    pub const fn field_size(self) -> usize {
         self.bits().div_ceil(8)
     }
 }
 
-impl fmt::Display for Curve {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// A curve of EdDSA, RFC 8032.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edwards {
+    Ed25519,
+    Ed448,
+}
+
+impl Edwards {
+    pub const fn oid(self) -> ObjectIdentifier {
         match self {
-            Self::P256 => write!(f, "P-256"),
-            Self::P384 => write!(f, "P-384"),
+            Self::Ed25519 => ObjectIdentifier::new_unwrap("1.3.101.112"),
+            Self::Ed448 => ObjectIdentifier::new_unwrap("1.3.101.113"),
         }
+    }
+
+    /// OpenSSL's name of the key type.
+    pub fn type_name(self) -> &'static CStr {
+        match self {
+            Self::Ed25519 => c"ED25519",
+            Self::Ed448 => c"ED448",
+        }
+    }
+
+    pub const fn bits(self) -> usize {
+        match self {
+            Self::Ed25519 => 256,
+            Self::Ed448 => 456,
+        }
+    }
+
+    pub const fn security_bits(self) -> usize {
+        match self {
+            Self::Ed25519 => 128,
+            Self::Ed448 => 224,
+        }
+    }
+
+    /// The size of a public key in bytes.
+    pub const fn key_size(self) -> usize {
+        match self {
+            Self::Ed25519 => 32,
+            Self::Ed448 => 57,
+        }
+    }
+
+    /// The size of a signature in bytes.
+    pub const fn signature_size(self) -> usize {
+        2 * self.key_size()
     }
 }
 

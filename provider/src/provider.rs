@@ -15,8 +15,10 @@ use crate::operation::decoder_reference::ReferenceDecoder;
 use crate::operation::encoder_private::{ReferenceEncoder, RefusingEncoder};
 use crate::operation::encoder_text::TextEncoder;
 use crate::operation::keymgmt_ec::EcKeys;
+use crate::operation::keymgmt_edwards::{Ed448, Ed25519, EdwardsKeys};
 use crate::operation::keymgmt_rsa::RsaKeys;
 use crate::operation::signature_ecdsa::EcdsaSignature;
+use crate::operation::signature_eddsa::EddsaSignature;
 use crate::operation::signature_rsa::RsaSignature;
 use crate::operation::store::Pkcs11Store;
 use crate::reading::Readings;
@@ -78,6 +80,8 @@ const PROPERTIES: &CStr = c"provider=hwkey,fips=yes";
 
 const KEY_TYPES: &[Algorithm] = &[
     Algorithm::key_management::<HwKey, EcKeys>(c"EC:id-ecPublicKey:1.2.840.10045.2.1", PROPERTIES),
+    Algorithm::key_management::<HwKey, EdwardsKeys<Ed25519>>(c"ED25519:1.3.101.112", PROPERTIES),
+    Algorithm::key_management::<HwKey, EdwardsKeys<Ed448>>(c"ED448:1.3.101.113", PROPERTIES),
     Algorithm::key_management::<HwKey, RsaKeys>(
         c"RSA:rsaEncryption:1.2.840.113549.1.1.1",
         PROPERTIES,
@@ -88,10 +92,12 @@ const KEY_TYPES: &[Algorithm] = &[
 /// The names that our key types answer to `query_operation_name`. They are private: under the
 /// public names OpenSSL would ask whichever provider has them first, with our key's public half.
 pub const ECDSA: &CStr = c"HWKEY-ECDSA";
+pub const EDDSA: &CStr = c"HWKEY-EDDSA";
 pub const RSA: &CStr = c"HWKEY-RSA";
 
 const SIGNATURES: &[Algorithm] = &[
     Algorithm::signature::<HwKey, EcdsaSignature>(ECDSA, PROPERTIES),
+    Algorithm::signature::<HwKey, EddsaSignature>(EDDSA, PROPERTIES),
     Algorithm::signature::<HwKey, RsaSignature>(RSA, PROPERTIES),
     Algorithm::END,
 ];
@@ -102,6 +108,14 @@ const DECODERS: &[Algorithm] = &[
     Algorithm::decoder::<HwKey, PemDecoder>(c"DER", c"provider=hwkey,fips=yes,input=pem"),
     Algorithm::decoder::<HwKey, ReferenceDecoder<EcKeys>>(
         c"EC",
+        c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri",
+    ),
+    Algorithm::decoder::<HwKey, ReferenceDecoder<EdwardsKeys<Ed25519>>>(
+        c"ED25519",
+        c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri",
+    ),
+    Algorithm::decoder::<HwKey, ReferenceDecoder<EdwardsKeys<Ed448>>>(
+        c"ED448",
         c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri",
     ),
     Algorithm::decoder::<HwKey, ReferenceDecoder<RsaKeys>>(
@@ -151,7 +165,7 @@ macro_rules! encoders {
     };
 }
 
-const ENCODERS: &[Algorithm] = encoders!(c"EC", c"RSA");
+const ENCODERS: &[Algorithm] = encoders!(c"EC", c"ED25519", c"ED448", c"RSA");
 
 impl HwKey {
     /// The objects that `uri` names.

@@ -139,6 +139,8 @@ functions! {
     SIGNATURE_DIGEST_SIGN_INIT = 8: signature_digest_sign_init(Ctx, *const c_char, Ctx, Param) -> c_int;
     SIGNATURE_DIGEST_SIGN_UPDATE = 9: signature_digest_sign_update(Ctx, *const UnsignedChar, usize) -> c_int;
     SIGNATURE_DIGEST_SIGN_FINAL = 10: signature_digest_sign_final(Ctx, *mut UnsignedChar, *mut usize, usize) -> c_int;
+    SIGNATURE_DIGEST_SIGN = 11: signature_digest_sign(
+        Ctx, *mut UnsignedChar, *mut usize, usize, *const UnsignedChar, usize) -> c_int;
     SIGNATURE_FREECTX = 16: signature_freectx(Ctx);
     SIGNATURE_DUPCTX = 17: signature_dupctx(Ctx) -> Ctx;
     SIGNATURE_GET_CTX_PARAMS = 18: signature_get_ctx_params(Ctx, ParamMut) -> c_int;

@@ -7,7 +7,7 @@ use spki::AlgorithmIdentifier;
 use super::to_der;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
-use crate::key::Scheme;
+use crate::key::{Edwards, Scheme};
 
 const MGF1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.8");
 const RSASSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
@@ -46,8 +46,16 @@ pub fn identifier(scheme: &Scheme, digest: Digest) -> Result<Vec<u8>> {
                 salt: u16::try_from(*salt).unwrap_or(u16::MAX),
             }),
         }),
-        Scheme::RsaRaw => Err(unnamed(scheme, digest)),
+        Scheme::RsaRaw | Scheme::EdDsa => Err(unnamed(scheme, digest)),
     }
+}
+
+/// The AlgorithmIdentifier in DER for EdDSA signatures, RFC 8410 §3.
+pub fn eddsa_identifier(curve: Edwards) -> Result<Vec<u8>> {
+    to_der(&AlgorithmIdentifier::<Any> {
+        oid: curve.oid(),
+        parameters: None,
+    })
 }
 
 fn hash_identifier(digest: Digest) -> AlgorithmIdentifier<Any> {

@@ -39,6 +39,13 @@ pub fn subject_public_key_info(key: &PublicKey) -> Result<Vec<u8>> {
             };
             (algorithm, point.clone())
         }
+        PublicKey::Edwards { curve, point } => {
+            let algorithm = AlgorithmIdentifier {
+                oid: curve.oid(),
+                parameters: None,
+            };
+            (algorithm, point.clone())
+        }
     };
     to_der(&SubjectPublicKeyInfo {
         algorithm,

@@ -39,8 +39,9 @@ fn describe(key: &Key) -> std::result::Result<String, std::fmt::Error> {
         PublicKey::Ec { curve, point } => {
             hex_block(&mut text, "pub", point, false)?;
             let group = curve.group_name().to_string_lossy();
-            writeln!(text, "ASN1 OID: {group}\nNIST CURVE: {curve}")?;
+            writeln!(text, "ASN1 OID: {group}\nCurve: {curve}")?;
         }
+        PublicKey::Edwards { point, .. } => hex_block(&mut text, "pub", point, false)?,
     }
     Ok(text)
 }

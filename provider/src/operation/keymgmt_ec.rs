@@ -66,10 +66,7 @@ impl KeyManagement<HwKey> for EcKeys {
             names::KEY_SECURITY_BITS,
             key.public().security_bits() as i32,
         )?;
-        out.int(
-            names::KEY_MAX_SIZE,
-            ecdsa::max_size(curve.field_size()) as i32,
-        )?;
+        out.int(names::KEY_MAX_SIZE, ecdsa::max_size(curve.bits()) as i32)?;
         out.utf8(names::KEY_DEFAULT_DIGEST, c"SHA256")?;
         out.utf8(names::KEY_GROUP_NAME, curve.group_name())?;
         // Without these OpenSSL writes explicit parameters, and verifiers refuse the certificate.
@@ -114,6 +111,6 @@ pub fn not_for_software_keys() -> Error {
 fn parts(key: &Key) -> Result<(Curve, &[u8])> {
     match key.public() {
         PublicKey::Ec { curve, point } => Ok((*curve, point)),
-        PublicKey::Rsa { .. } => Err(Error::new(Reason::Internal, "not an EC key")),
+        _ => Err(Error::new(Reason::Internal, "not an EC key")),
     }
 }

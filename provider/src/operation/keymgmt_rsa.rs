@@ -84,6 +84,6 @@ impl KeyManagement<HwKey> for RsaKeys {
 fn parts(key: &Key) -> Result<(&[u8], &[u8])> {
     match key.public() {
         PublicKey::Rsa { modulus, exponent } => Ok((modulus, exponent)),
-        PublicKey::Ec { .. } => Err(Error::new(Reason::Internal, "not an RSA key")),
+        _ => Err(Error::new(Reason::Internal, "not an RSA key")),
     }
 }

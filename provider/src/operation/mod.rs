@@ -5,9 +5,11 @@ pub mod decoder_reference;
 pub mod encoder_private;
 pub mod encoder_text;
 pub mod keymgmt_ec;
+pub mod keymgmt_edwards;
 pub mod keymgmt_rsa;
 pub mod message;
 pub mod signature_ecdsa;
+pub mod signature_eddsa;
 pub mod signature_rsa;
 pub mod store;
 

@@ -66,7 +66,7 @@ impl Signature<HwKey> for EcdsaSignature {
     }
 
     fn max_size(&self) -> Result<usize> {
-        Ok(ecdsa::max_size(self.curve()?.field_size()))
+        Ok(ecdsa::max_size(self.curve()?.bits()))
     }
 
     fn set_params(&mut self, params: &ParamsIn<'_>) -> Result<()> {
@@ -112,7 +112,7 @@ impl EcdsaSignature {
     fn curve(&self) -> Result<Curve> {
         match self.message.key()?.public() {
             PublicKey::Ec { curve, .. } => Ok(*curve),
-            PublicKey::Rsa { .. } => Err(Error::new(Reason::Internal, "not an EC key")),
+            _ => Err(Error::new(Reason::Internal, "not an EC key")),
         }
     }
 }

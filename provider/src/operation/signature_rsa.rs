@@ -188,7 +188,7 @@ impl RsaSignature {
     fn bits(&self) -> Result<usize> {
         match self.message.key()?.public() {
             key @ PublicKey::Rsa { .. } => Ok(key.bits()),
-            PublicKey::Ec { .. } => Err(Error::new(Reason::Internal, "not an RSA key")),
+            _ => Err(Error::new(Reason::Internal, "not an RSA key")),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::ObjectHandle;
@@ -19,7 +20,7 @@ use crate::digest::Digest;
 use crate::encoding::digest_info::digest_info;
 use crate::encoding::pss;
 use crate::error::{Error, Reason, Result};
-use crate::key::{HardwareKey, PublicKey, Scheme};
+use crate::key::{Edwards, HardwareKey, PublicKey, Scheme};
 use crate::pin::PinPolicy;
 use crate::uri::pkcs11::ObjectType;
 
@@ -146,11 +147,24 @@ impl Pkcs11Key {
         Failure::Final(Error::new(reason, message))
     }
 
+    /// Ed448 takes a parameter, Ed25519 must not have one (PKCS#11 v3.0 §2.3.14).
+    fn eddsa_mechanism(&self) -> Mechanism<'static> {
+        let scheme = match self.public {
+            PublicKey::Edwards {
+                curve: Edwards::Ed448,
+                ..
+            } => EddsaSignatureScheme::Ed448(b""),
+            _ => EddsaSignatureScheme::Ed25519,
+        };
+        Mechanism::Eddsa(EddsaParams::new(scheme))
+    }
+
     /// The mechanism for `scheme`, and its input made from `data`.
     fn plan<'a>(&self, scheme: &Scheme, data: &'a [u8]) -> Result<Plan<'a>> {
         let plan = |mechanism, input| Ok(Plan { mechanism, input });
         match *scheme {
             Scheme::Ecdsa => plan(Mechanism::Ecdsa, Cow::Borrowed(data)),
+            Scheme::EdDsa => plan(self.eddsa_mechanism(), Cow::Borrowed(data)),
             Scheme::RsaPkcs1 { digest: None } => plan(Mechanism::RsaPkcs, Cow::Borrowed(data)),
             Scheme::RsaPkcs1 {
                 digest: Some(digest),

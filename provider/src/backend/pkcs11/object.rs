@@ -9,13 +9,13 @@ use cryptoki_sys::{
     CKO_PUBLIC_KEY,
 };
 use der::Decode;
-use der::asn1::{ObjectIdentifier, OctetStringRef};
+use der::asn1::{ObjectIdentifier, OctetStringRef, PrintableStringRef};
 use p11_raw::{AttributeKind, Attributes};
 
 use super::attempt::{Attempt, Failure};
 use super::token::Token;
 use crate::error::{Error, Reason, Result};
-use crate::key::{Curve, PublicKey};
+use crate::key::{Curve, Edwards, PublicKey};
 use crate::uri::pkcs11::{ObjectType, Pkcs11Uri};
 
 /// What an object is searched by.
@@ -187,12 +187,23 @@ impl Object {
                 let curve = params.map(curve).transpose()?;
                 match (curve, bytes(AttributeKind::EcPoint)) {
                     (Some(curve), Some(point)) => {
-                        PublicKey::ec(curve, unwrapped(curve, point)).map(Some)
+                        let point = unwrapped(1 + 2 * curve.field_size(), point);
+                        PublicKey::ec(curve, point).map(Some)
                     }
                     _ => Ok(None),
                 }
             }
-            kind if kind == u64::from(CKK_EC_EDWARDS) => Err(unsupported("Ed25519 and Ed448")),
+            kind if kind == u64::from(CKK_EC_EDWARDS) => {
+                let params = bytes(AttributeKind::EcParams);
+                let curve = params.map(edwards).transpose()?;
+                match (curve, bytes(AttributeKind::EcPoint)) {
+                    (Some(curve), Some(point)) => {
+                        let point = unwrapped(curve.key_size(), point);
+                        PublicKey::edwards(curve, point).map(Some)
+                    }
+                    _ => Ok(None),
+                }
+            }
             kind if kind == u64::from(CKK_EC_MONTGOMERY) => Err(unsupported("X25519 and X448")),
             kind => Err(unsupported(&format!("CKK 0x{kind:x}"))),
         }
@@ -218,7 +229,10 @@ impl Object {
 fn unsupported(what: &str) -> Error {
     Error::new(
         Reason::UnsupportedKey,
-        format!("this version of hwkey uses RSA, P-256 and P-384 keys, not {what}"),
+        format!(
+            "hwkey signs with RSA, EC (P-224 to P-521, secp256k1, Brainpool) and EdDSA keys, not with \
+             {what}"
+        ),
     )
 }
 
@@ -229,9 +243,24 @@ fn curve(params: &[u8]) -> Result<Curve> {
     Curve::by_oid(oid).ok_or_else(|| unsupported(&format!("the curve {}", curve_name(oid))))
 }
 
-/// CKA_EC_POINT is an OCTET STRING around the point; some modules leave it out.
-fn unwrapped(curve: Curve, point: &[u8]) -> &[u8] {
-    if point.len() == 1 + 2 * curve.field_size() {
+/// For EdDSA they hold the curve's OID (RFC 8410), or its name (PKCS#11 v3.0 §2.3.10).
+fn edwards(params: &[u8]) -> Result<Edwards> {
+    let by_name = PrintableStringRef::from_der(params).ok();
+    match by_name.as_ref().map(PrintableStringRef::as_str) {
+        Some("edwards25519") => return Ok(Edwards::Ed25519),
+        Some("edwards448") => return Ok(Edwards::Ed448),
+        _ => {}
+    }
+    let oid = ObjectIdentifier::from_der(params).ok();
+    let known = [Edwards::Ed25519, Edwards::Ed448];
+    let curve = known.into_iter().find(|curve| Some(curve.oid()) == oid);
+    curve.ok_or_else(|| unsupported("an EdDSA key on an unknown curve"))
+}
+
+/// CKA_EC_POINT is an OCTET STRING around the point; some modules leave it out. `size` is that of
+/// the point.
+fn unwrapped(size: usize, point: &[u8]) -> &[u8] {
+    if point.len() == size {
         return point;
     }
     <&OctetStringRef>::from_der(point).map_or(point, OctetStringRef::as_bytes)
@@ -242,12 +271,10 @@ fn curve_name(oid: ObjectIdentifier) -> String {
     let oid = oid.to_string();
     let name = match oid.as_str() {
         "1.2.840.10045.3.1.1" => "P-192",
-        "1.3.132.0.33" => "P-224",
-        "1.3.132.0.35" => "P-521",
-        "1.3.132.0.10" => "secp256k1",
-        "1.3.36.3.3.2.8.1.1.7" => "brainpoolP256r1",
-        "1.3.36.3.3.2.8.1.1.11" => "brainpoolP384r1",
-        "1.3.36.3.3.2.8.1.1.13" => "brainpoolP512r1",
+        "1.3.36.3.3.2.8.1.1.1" => "brainpoolP160r1",
+        "1.3.36.3.3.2.8.1.1.3" => "brainpoolP192r1",
+        "1.3.36.3.3.2.8.1.1.5" => "brainpoolP224r1",
+        "1.3.36.3.3.2.8.1.1.9" => "brainpoolP320r1",
         _ => return oid,
     };
     format!("{name} ({oid})")
