@@ -25,16 +25,20 @@ pub enum KeyType {
     P256,
     P384,
     Rsa2048,
+    /// Any curve, by the name that pkcs11-tool knows.
+    Curve(&'static str),
 }
 
 impl KeyType {
+    /// Those that every program is tried with.
     pub const ALL: [Self; 3] = [Self::P256, Self::P384, Self::Rsa2048];
 
-    fn option(self) -> &'static str {
+    fn option(self) -> String {
         match self {
-            Self::P256 => "EC:prime256v1",
-            Self::P384 => "EC:secp384r1",
-            Self::Rsa2048 => "rsa:2048",
+            Self::P256 => "EC:prime256v1".into(),
+            Self::P384 => "EC:secp384r1".into(),
+            Self::Rsa2048 => "rsa:2048".into(),
+            Self::Curve(name) => format!("EC:{name}"),
         }
     }
 }
@@ -78,7 +82,7 @@ impl Token {
     /// The same on a token added by [`Self::add`], with other options of pkcs11-tool.
     pub fn make_key_on(&self, token: &str, key: KeyType, label: &str, id: &str, options: &[&str]) {
         self.pkcs11_tool(token)
-            .args(["--keypairgen", "--key-type", key.option()])
+            .args(["--keypairgen", "--key-type", &key.option()])
             .args(["--label", label, "--id", id])
             .args(options)
             .ok();
