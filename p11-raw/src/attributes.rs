@@ -4,15 +4,15 @@ use std::ptr;
 
 use cryptoki::context::Function;
 use cryptoki::error::{Error, Result, Rv, RvError};
-use cryptoki::object::ObjectHandle;
-use cryptoki::session::Session;
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_FALSE, CK_ULONG, CK_UNAVAILABLE_INFORMATION,
     CKA_ALWAYS_AUTHENTICATE, CKA_CLASS, CKA_EC_PARAMS, CKA_EC_POINT, CKA_ID, CKA_KEY_TYPE,
     CKA_LABEL, CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_SIGN, CKA_VALUE,
 };
 
-use crate::module::Module;
+use crate::module::{Module, function};
+use crate::objects::ObjectHandle;
+use crate::session::Session;
 
 /// No attribute that we read is larger; a module that says so is not believed.
 const LIMIT: usize = 1 << 20;
@@ -156,21 +156,11 @@ impl Module {
         object: ObjectHandle,
         template: &mut [CK_ATTRIBUTE],
     ) -> Result<Answer> {
-        let get = self
-            .functions
-            .C_GetAttributeValue
-            .ok_or(Error::NullFunctionPointer)?;
+        let get = function!(self, C_GetAttributeValue);
         let count = CK_ULONG::try_from(template.len())?;
         // SAFETY: the session is open in this module; each element of the template points to a
         // buffer of its length, or is a size query with a null pointer.
-        let code = unsafe {
-            get(
-                session.handle(),
-                object.handle(),
-                template.as_mut_ptr(),
-                count,
-            )
-        };
+        let code = unsafe { get(session.0, object.0, template.as_mut_ptr(), count) };
         match Rv::from(code) {
             Rv::Ok => Ok(Answer::Whole),
             Rv::Error(RvError::AttributeSensitive | RvError::AttributeTypeInvalid) => {

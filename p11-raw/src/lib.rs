@@ -1,17 +1,21 @@
-//! The PKCS#11 calls that the published `cryptoki` 0.12 can't make.
+//! The PKCS#11 calls that hwkey makes, on one function list.
 //!
-//! - [`Module::sign`]: one `C_Sign` into the caller's buffer. `Session::sign` asks for the size
-//!   first, with a second `C_Sign` that a card may answer by asking for a touch or by spending the
-//!   context-specific login.
-//! - [`Module::attributes`]: attributes into buffers of our own size, one `C_GetAttributeValue` an
-//!   object; lengths that the module reports are bounded before anything is allocated.
-//!
-//! Sessions, objects and errors are cryptoki's, so both crates are used side by side on the same
-//! module.
+//! The published `cryptoki` 0.12 can't make some of them: its `Session::sign` calls `C_Sign` twice
+//! (the first asks for the size; a card may ask for a touch then, or spend the context-specific
+//! login), and it reads attributes in more calls than there are objects. Nor can it share the rest:
+//! it keeps the function list to itself, and modules of p11-kit (the proxy, the client) make a new
+//! instance, with sessions of its own, for each `C_GetFunctionList`. So the calls are here, and the
+//! types (errors, attributes, mechanisms, token information) are cryptoki's.
 
 mod attributes;
 mod module;
+mod objects;
+mod session;
 mod sign;
+mod slots;
 
 pub use attributes::{AttributeKind, Attributes};
 pub use module::Module;
+pub use objects::ObjectHandle;
+pub use session::{Session, User};
+pub use slots::SlotId;

@@ -1,23 +1,32 @@
-//! The function list of a module.
+//! The module and its function list, PKCS#11 v3.1 §5.4.
 
 use std::path::Path;
 use std::ptr;
 
-use cryptoki::context::Function;
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Info};
 use cryptoki::error::{Error, Result, Rv};
-use cryptoki_sys::{CK_FUNCTION_LIST, CK_RV};
+use cryptoki_sys::{CK_C_INITIALIZE_ARGS, CK_FUNCTION_LIST, CK_INFO, CK_RV};
 
-/// A PKCS#11 module, opened a second time beside `cryptoki::context::Pkcs11`: the dynamic linker
-/// hands out the same library.
+/// A PKCS#11 module.
 pub struct Module {
     pub(crate) functions: CK_FUNCTION_LIST,
     /// Keeps the functions mapped.
     _library: cryptoki_sys::Pkcs11,
 }
 
+/// A function of the list, or the error that the module lacks it.
+macro_rules! function {
+    ($module:expr, $name:ident) => {
+        $module
+            .functions
+            .$name
+            .ok_or(cryptoki::error::Error::NullFunctionPointer)?
+    };
+}
+pub(crate) use function;
+
 impl Module {
-    /// Opens the module at `path`. `C_GetFunctionList` is what every PKCS#11 version has
-    /// (PKCS#11 v3.1 §5.4); `C_Initialize` is left to cryptoki.
+    /// Opens the module at `path`. `C_GetFunctionList` is what every PKCS#11 version has.
     pub fn open(path: &Path) -> Result<Self> {
         // SAFETY: loading runs the library's initialisers; that is what opening a module means,
         // and which files may be modules is decided before this is called.
@@ -32,13 +41,32 @@ impl Module {
         if list.is_null() {
             return Err(Error::NullFunctionPointer);
         }
-        // SAFETY: the module returned its function list; it is copied (it is packed on some
-        // platforms, so it is read unaligned).
+        // SAFETY: the module returned its function list, which lives as long as the module; it is
+        // copied (it may be packed, so it is read unaligned).
         let functions = unsafe { list.read_unaligned() };
         Ok(Self {
             functions,
             _library: library,
         })
+    }
+
+    /// `C_Initialize`, for use by many threads with the operating system's locks.
+    pub fn initialize(&self) -> Result<()> {
+        let arguments = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
+        let mut arguments = CK_C_INITIALIZE_ARGS::from(arguments);
+        let c_initialize = function!(self, C_Initialize);
+        // SAFETY: the arguments live through the call.
+        let code = unsafe { c_initialize(ptr::from_mut(&mut arguments).cast()) };
+        rv(code, Function::Initialize)
+    }
+
+    /// `C_GetInfo`.
+    pub fn info(&self) -> Result<Info> {
+        let mut info = CK_INFO::default();
+        let c_get_info = function!(self, C_GetInfo);
+        // SAFETY: the structure is written to during the call only.
+        rv(unsafe { c_get_info(&mut info) }, Function::GetInfo)?;
+        Info::try_from(info)
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::ObjectHandle;
 use ossl_shim::process::PerProcess;
+use p11_raw::ObjectHandle;
 
 use super::attempt::{Attempt, Failure, attempt};
 use super::login::{log_in, log_in_for_key};
@@ -90,13 +90,12 @@ impl Pkcs11Key {
     /// One signature from start to end on one session.
     fn sign_on(&self, session: &Lease, plan: &Plan<'_>, signature: &mut [u8]) -> Attempt<usize> {
         let handle = self.handle(session)?;
-        session
-            .sign_init(&plan.mechanism, handle)
+        let raw = self.token.module.raw();
+        raw.sign_init(session, &plan.mechanism, handle)
             .map_err(Failure::of(|| self.attempted()))?;
         if self.always_authenticate {
             log_in_for_key(self.token, session, &self.policy)?;
         }
-        let raw = &self.token.module.raw;
         raw.sign(session, &plan.input, signature)
             .map_err(Failure::of(|| self.attempted()))
     }
@@ -177,7 +176,7 @@ impl Pkcs11Key {
                     .then(|| pss_mechanism(digest, salt))
                     .flatten()
                 {
-                    Some(mechanism) if self.token.has(MechanismType::RSA_PKCS_PSS)? => {
+                    Some(mechanism) if self.token.has_pss()? => {
                         plan(mechanism, Cow::Borrowed(data))
                     }
                     _ => {

@@ -4,10 +4,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{OnceLock, PoisonError};
 
 use cryptoki::error::RvError;
-use cryptoki::session::UserType;
 use cryptoki::slot::TokenInfo;
-use cryptoki::types::RawAuthPin;
 use ossl_shim::process::AppendOnly;
+use p11_raw::User;
 
 use super::failure::{code, failed};
 use super::sessions::{Lease, LoginState};
@@ -76,19 +75,21 @@ pub fn log_in(
     }
     let session = Lease::take(token)?;
     let epoch = session.epoch;
-    let info = token.info().inspect_err(|_| sessions.lose(epoch))?;
+    let info = token
+        .info()
+        .inspect_err(|_| sessions.lose(token.module, epoch))?;
     let state = match (info.login_required(), info.protected_authentication_path()) {
         (false, _) => LoginState::NotNeeded,
         (true, true) => LoginState::ByPinPad,
         (true, false) => LoginState::ByPin,
     };
     if state == LoginState::ByPinPad {
-        c_login(token, &session, UserType::User, None)?;
+        c_login(token, &session, User::User, None)?;
     }
     if state == LoginState::ByPin {
         check_state(token, &info, policy)?;
         let pin = pin_for(token, policy, given, login)?;
-        let accepted = c_login(token, &session, UserType::User, Some(&pin))?;
+        let accepted = c_login(token, &session, User::User, Some(&pin))?;
         if policy.keep && accepted {
             token.pins.keep(pin);
         }
@@ -105,7 +106,7 @@ pub fn log_in_for_key(token: &'static Token, session: &Lease, policy: &PinPolicy
         LoginState::ByPinPad => None,
         _ => Some(pin_for(token, policy, None, &mut Login::unattended())?),
     };
-    c_login(token, session, UserType::ContextSpecific, pin.as_ref()).map(drop)
+    c_login(token, session, User::ContextSpecific, pin.as_ref()).map(drop)
 }
 
 /// The flags of the token, before a PIN is spent.
@@ -179,17 +180,9 @@ fn pin_for(
 }
 
 /// `Ok(false)` if somebody else in this process had logged in, so that the PIN was not looked at.
-fn c_login(
-    token: &'static Token,
-    session: &Lease,
-    user: UserType,
-    pin: Option<&Pin>,
-) -> Result<bool> {
-    let raw = pin.map(|pin| RawAuthPin::new(Box::new(pin.to_vec())));
-    let outcome = match &raw {
-        Some(pin) => session.login_with_raw(user, pin),
-        None => session.login(user, None),
-    };
+fn c_login(token: &'static Token, session: &Lease, user: User, pin: Option<&Pin>) -> Result<bool> {
+    let raw = token.module.raw();
+    let outcome = raw.login(session, user, pin.map(|pin| &**pin));
     let Err(error) = outcome else {
         log::debug!("logged in to {}", token.identity);
         return Ok(true);

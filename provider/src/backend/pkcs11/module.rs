@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as CryptokiError, RvError};
-use cryptoki::slot::{Slot, SlotInfo, TokenInfo};
+use cryptoki::slot::{SlotInfo, TokenInfo};
 use ossl_shim::process::{AppendOnly, PerProcess};
+use p11_raw::SlotId;
 
 use super::elf::foreign_machine;
 use super::failure::{code, describe, failed};
@@ -25,8 +25,7 @@ pub struct FileId {
 pub struct Module {
     pub file: FileId,
     path: PathBuf,
-    pkcs11: Pkcs11,
-    pub raw: p11_raw::Module,
+    raw: p11_raw::Module,
     start: PerProcess<Start>,
     tokens: AppendOnly<Token>,
     /// Only one thread adds a token.
@@ -35,7 +34,7 @@ pub struct Module {
 
 /// A token that is there now.
 pub struct Present {
-    pub slot: Slot,
+    pub slot: SlotId,
     pub slot_info: SlotInfo,
     pub info: TokenInfo,
     pub token: &'static Token,
@@ -81,14 +80,10 @@ impl Module {
             ));
         }
         log::debug!("opening the PKCS#11 module {}", path.display());
-        // Ours first: it says plainly what is missing.
-        let raw = p11_raw::Module::open(path).map_err(unusable)?;
-        let pkcs11 = Pkcs11::new(path).map_err(unusable)?;
         Ok(Self {
             file,
             path: path.to_owned(),
-            pkcs11,
-            raw,
+            raw: p11_raw::Module::open(path).map_err(unusable)?,
             start: PerProcess::new(),
             tokens: AppendOnly::new(),
             adding: PerProcess::new(),
@@ -96,13 +91,13 @@ impl Module {
     }
 
     /// The module, initialised in this process.
-    pub fn started(&self) -> Result<&Pkcs11> {
+    pub fn started(&self) -> Result<&p11_raw::Module> {
         let start = self.start.get(Start::default);
         let me = thread::current().id();
         let mut state = start.lock();
         loop {
             match *state {
-                State::Started => return Ok(&self.pkcs11),
+                State::Started => return Ok(&self.raw),
                 State::NotStarted => break,
                 State::Starting(thread) if thread == me => {
                     return Err(Error::new(
@@ -129,7 +124,7 @@ impl Module {
             Err(_) => State::NotStarted,
         };
         start.changed.notify_all();
-        outcome.map(|()| &self.pkcs11)
+        outcome.map(|()| &self.raw)
     }
 
     /// Someone else finalised the module: it is to be initialised again.
@@ -142,8 +137,7 @@ impl Module {
     }
 
     fn initialize(&self) -> Result<()> {
-        let arguments = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
-        match self.pkcs11.initialize(arguments) {
+        match self.raw.initialize() {
             Ok(()) => {
                 log::debug!("initialised {}", self.path.display());
                 Ok(())
@@ -167,11 +161,11 @@ impl Module {
 
     /// The tokens that are there now.
     pub fn tokens(&'static self) -> Result<Vec<Present>> {
-        let pkcs11 = self.started()?;
-        let slots = match pkcs11.get_slots_with_token() {
+        let raw = self.started()?;
+        let slots = match raw.slots_with_token() {
             Err(error) if code(&error) == Some(RvError::CryptokiNotInitialized) => {
                 self.was_finalized();
-                self.started()?.get_slots_with_token()
+                self.started()?.slots_with_token()
             }
             other => other,
         };
@@ -183,13 +177,13 @@ impl Module {
         })?;
         Ok(slots
             .into_iter()
-            .filter_map(|slot| self.present(pkcs11, slot))
+            .filter_map(|slot| self.present(slot))
             .collect())
     }
 
     /// The token in `slot`, unless it has just been taken out or was never set up.
-    fn present(&'static self, pkcs11: &Pkcs11, slot: Slot) -> Option<Present> {
-        let read = || Ok((pkcs11.get_slot_info(slot)?, pkcs11.get_token_info(slot)?));
+    fn present(&'static self, slot: SlotId) -> Option<Present> {
+        let read = || Ok((self.raw.slot_info(slot)?, self.raw.token_info(slot)?));
         match read() {
             Ok((slot_info, info)) => info.token_initialized().then(|| Present {
                 slot,
@@ -198,7 +192,7 @@ impl Module {
                 info,
             }),
             Err(error) => {
-                log::debug!("slot {}: {}", slot.id(), describe(&error));
+                log::debug!("slot {}: {}", slot.number(), describe(&error));
                 None
             }
         }
@@ -218,8 +212,13 @@ impl Module {
         }
     }
 
+    /// The module for what was begun after [`Self::started`].
+    pub fn raw(&self) -> &p11_raw::Module {
+        &self.raw
+    }
+
     pub fn library_info(&self) -> Result<cryptoki::context::Info> {
-        let info = self.started()?.get_library_info();
+        let info = self.started()?.info();
         info.map_err(|error| failed(&format!("reading {}", self.path.display()), &error))
     }
 }

@@ -2,15 +2,14 @@
 
 use std::fmt;
 
-use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
-use cryptoki::session::Session;
+use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki_sys::{
     CKK_EC, CKK_EC_EDWARDS, CKK_EC_MONTGOMERY, CKK_RSA, CKO_CERTIFICATE, CKO_PRIVATE_KEY,
     CKO_PUBLIC_KEY,
 };
 use der::Decode;
 use der::asn1::{ObjectIdentifier, OctetStringRef, PrintableStringRef};
-use p11_raw::{AttributeKind, Attributes};
+use p11_raw::{AttributeKind, Attributes, ObjectHandle, Session};
 
 use super::attempt::{Attempt, Failure};
 use super::token::Token;
@@ -86,10 +85,11 @@ impl Object {
         pattern: &Pattern,
         class: Option<ObjectClass>,
     ) -> std::result::Result<Vec<Self>, cryptoki::error::Error> {
-        let handles = session.find_objects(&pattern.template(class))?;
+        let raw = token.module.raw();
+        let handles = raw.find_objects(session, &pattern.template(class))?;
         let mut objects = Vec::new();
         for handle in handles {
-            let attributes = token.module.raw.attributes(session, handle, KINDS)?;
+            let attributes = raw.attributes(session, handle, KINDS)?;
             objects.extend(Self::of(handle, attributes));
         }
         Ok(objects)
@@ -214,7 +214,7 @@ impl Object {
         let (name, identity) = (self.name(), &token.identity);
         let attempted = || format!("reading the certificate \"{name}\" on {identity}");
         let kinds = [AttributeKind::Value];
-        let read = token.module.raw.attributes(session, self.handle, &kinds);
+        let read = token.module.raw().attributes(session, self.handle, &kinds);
         let read = read.map_err(Failure::of(attempted))?;
         let value = read
             .bytes(AttributeKind::Value)

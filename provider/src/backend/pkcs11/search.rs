@@ -3,7 +3,7 @@
 use cryptoki::context::Function;
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::object::ObjectClass;
-use cryptoki::session::{Session, SessionState};
+use p11_raw::Session;
 
 use super::attempt::{Attempt, Failure, attempt};
 use super::key::Pkcs11Key;
@@ -292,16 +292,12 @@ impl Request<'_> {
 
 /// A token hides private keys from a session whose login somebody else has ended: that is a loss.
 fn still_logged_in(token: &Token, session: &Lease) -> Attempt<()> {
-    let state = session.get_session_info().map(|info| info.session_state());
-    match state {
-        Ok(SessionState::RoPublic | SessionState::RwPublic)
-            if token.sessions().login().by_pin() =>
-        {
-            Err(Failure::Call {
-                attempted: format!("searching {}", token.identity),
-                error: CryptokiError::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects),
-            })
-        }
+    let by_pin = token.sessions().login().by_pin();
+    match token.module.raw().is_logged_in(session) {
+        Ok(false) if by_pin => Err(Failure::Call {
+            attempted: format!("searching {}", token.identity),
+            error: CryptokiError::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects),
+        }),
         _ => Ok(()),
     }
 }

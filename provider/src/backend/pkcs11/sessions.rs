@@ -10,10 +10,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cryptoki::error::RvError;
-use cryptoki::session::Session;
-use cryptoki::slot::Slot;
+use p11_raw::{Session, SlotId};
 
 use super::failure::{code, describe, failed, is_loss};
+use super::module::Module;
 use super::token::Token;
 use crate::error::Result;
 
@@ -35,7 +35,7 @@ pub struct Sessions {
 #[derive(Default)]
 struct Pool {
     epoch: u64,
-    slot: Option<Slot>,
+    slot: Option<SlotId>,
     anchor: Option<Session>,
     idle: Vec<Session>,
     leased: usize,
@@ -62,7 +62,7 @@ impl LoginState {
 
 impl Sessions {
     /// The slot that the sessions of this epoch are in.
-    pub fn slot(&self) -> Option<Slot> {
+    pub fn slot(&self) -> Option<SlotId> {
         self.pool().slot
     }
 
@@ -79,7 +79,7 @@ impl Sessions {
     }
 
     /// What belongs to `epoch` is lost; the next operation begins anew.
-    pub fn lose(&self, epoch: u64) {
+    pub fn lose(&self, module: &Module, epoch: u64) {
         let mut pool = self.pool();
         if pool.epoch != epoch {
             return;
@@ -88,7 +88,7 @@ impl Sessions {
         pool.epoch = old.epoch + 1;
         drop(pool);
         for session in old.idle.into_iter().chain(old.anchor) {
-            close(session);
+            close(module, session);
         }
         self.returned.notify_all();
     }
@@ -100,6 +100,7 @@ impl Sessions {
 
 /// A session, leased for one operation.
 pub struct Lease {
+    module: &'static Module,
     sessions: &'static Sessions,
     session: Option<Session>,
     pub epoch: u64,
@@ -115,7 +116,7 @@ impl Lease {
             let (epoch, slot) = {
                 let mut pool = sessions.pool();
                 if let Some(session) = pool.idle.pop() {
-                    return Ok(Self::of(sessions, &mut pool, session));
+                    return Ok(Self::of(token, &mut pool, session));
                 }
                 (pool.epoch, pool.slot)
             };
@@ -123,21 +124,19 @@ impl Lease {
                 Some(slot) => slot,
                 None => token.locate()?,
             };
-            // No drop guard of cryptoki's: in a forked child the parent's sessions must not be
-            // closed.
-            match token.module.started()?.open_ro_session_no_drop(slot) {
+            match token.module.started()?.open_session(slot) {
                 Ok(session) => {
                     let mut pool = sessions.pool();
                     if pool.epoch != epoch {
                         drop(pool);
-                        close(session);
+                        close(token.module, session);
                         continue;
                     }
                     pool.slot = Some(slot);
-                    return Ok(Self::of(sessions, &mut pool, session));
+                    return Ok(Self::of(token, &mut pool, session));
                 }
                 Err(error) if code(&error) == Some(RvError::SessionCount) => {
-                    if let Some(lease) = Self::anchor(sessions) {
+                    if let Some(lease) = Self::anchor(token) {
                         return Ok(lease);
                     }
                     if Instant::now() >= deadline {
@@ -157,20 +156,21 @@ impl Lease {
     }
 
     /// A token that allows one session only: the anchor does the work.
-    fn anchor(sessions: &'static Sessions) -> Option<Self> {
-        let mut pool = sessions.pool();
+    fn anchor(token: &'static Token) -> Option<Self> {
+        let mut pool = token.sessions().pool();
         let session = match pool.idle.pop() {
             Some(session) => session,
             None if pool.leased == 0 => pool.anchor.take()?,
             None => return None,
         };
-        Some(Self::of(sessions, &mut pool, session))
+        Some(Self::of(token, &mut pool, session))
     }
 
-    fn of(sessions: &'static Sessions, pool: &mut Pool, session: Session) -> Self {
+    fn of(token: &'static Token, pool: &mut Pool, session: Session) -> Self {
         pool.leased += 1;
         Self {
-            sessions,
+            module: token.module,
+            sessions: token.sessions(),
             session: Some(session),
             epoch: pool.epoch,
         }
@@ -179,7 +179,7 @@ impl Lease {
     /// Something failed in the middle: an operation may still be active on the session.
     pub fn discard(mut self) {
         if let Some(session) = self.session.take() {
-            close(session);
+            close(self.module, session);
         }
     }
 
@@ -210,7 +210,9 @@ impl Drop for Lease {
         let session = self.session.take();
         if pool.epoch != self.epoch {
             drop(pool);
-            session.map(close).unwrap_or_default();
+            if let Some(session) = session {
+                close(self.module, session);
+            }
             return;
         }
         pool.leased -= 1;
@@ -220,8 +222,8 @@ impl Drop for Lease {
     }
 }
 
-fn close(session: Session) {
-    if let Err(error) = session.close() {
+fn close(module: &Module, session: Session) {
+    if let Err(error) = module.raw().close_session(session) {
         log::debug!("closing a session: {}", describe(&error));
     }
 }

@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::mechanism::MechanismType;
-use cryptoki::slot::{Slot, TokenInfo};
+use cryptoki::slot::TokenInfo;
 use ossl_shim::process::PerProcess;
+use p11_raw::SlotId;
 
 use super::failure::{code, describe, failed};
 use super::login::PinMemory;
@@ -66,7 +67,7 @@ pub struct Token {
     pub identity: Identity,
     pub pins: PinMemory,
     sessions: PerProcess<Sessions>,
-    mechanisms: PerProcess<OnceLock<Vec<MechanismType>>>,
+    has_pss: PerProcess<OnceLock<bool>>,
 }
 
 impl Token {
@@ -76,7 +77,7 @@ impl Token {
             identity,
             pins: PinMemory::default(),
             sessions: PerProcess::new(),
-            mechanisms: PerProcess::new(),
+            has_pss: PerProcess::new(),
         }
     }
 
@@ -85,21 +86,21 @@ impl Token {
         self.sessions.get(Sessions::default)
     }
 
-    /// Whether the token has a mechanism. Its list is read once in a process.
-    pub fn has(&'static self, mechanism: MechanismType) -> Result<bool> {
-        let known = self.mechanisms.get(OnceLock::new);
-        if let Some(list) = known.get() {
-            return Ok(list.contains(&mechanism));
+    /// Whether the token has CKM_RSA_PKCS_PSS; asked once in a process.
+    pub fn has_pss(&'static self) -> Result<bool> {
+        let known = self.has_pss.get(OnceLock::new);
+        if let Some(has) = known.get() {
+            return Ok(*has);
         }
-        let slot = self.slot()?;
-        let list = self.module.started()?.get_mechanism_list(slot);
-        let list = list.map_err(|error| {
+        let raw = self.module.started()?;
+        let has = raw.mechanisms(self.slot()?, &[MechanismType::RSA_PKCS_PSS]);
+        let has = has.map_err(|error| {
             failed(
                 &format!("listing the mechanisms of {}", self.identity),
                 &error,
             )
         })?;
-        Ok(known.get_or_init(|| list).contains(&mechanism))
+        Ok(*known.get_or_init(|| has.contains(&true)))
     }
 
     /// What belongs to `epoch` is lost, as `error` tells.
@@ -108,14 +109,14 @@ impl Token {
         if code(error) == Some(RvError::CryptokiNotInitialized) {
             self.module.was_finalized();
         }
-        self.sessions().lose(epoch);
+        self.sessions().lose(self.module, epoch);
     }
 
     /// What the token says of itself now. An error if another token is in its slot: that one must
     /// not get this one's PIN.
     pub fn info(&'static self) -> Result<TokenInfo> {
         let slot = self.slot()?;
-        let info = self.module.started()?.get_token_info(slot);
+        let info = self.module.started()?.token_info(slot);
         let info = info.map_err(|error| failed(&format!("reading {}", self.identity), &error))?;
         match Identity::of(&info) == self.identity {
             true => Ok(info),
@@ -125,7 +126,7 @@ impl Token {
 
     /// Where its sessions are, else where it is found. (SoftHSM lists a token no more whose login it
     /// could not record, although its sessions work.)
-    fn slot(&'static self) -> Result<Slot> {
+    fn slot(&'static self) -> Result<SlotId> {
         match self.sessions().slot() {
             Some(slot) => Ok(slot),
             None => self.locate(),
@@ -133,7 +134,7 @@ impl Token {
     }
 
     /// Looks for the token in all slots.
-    pub fn locate(&'static self) -> Result<Slot> {
+    pub fn locate(&'static self) -> Result<SlotId> {
         let present = self.module.tokens()?;
         let found = present
             .iter()
@@ -159,7 +160,7 @@ pub fn matches(pattern: &TokenPattern, present: &Present) -> Result<bool> {
         && same(&pattern.model, info.model())
         && same(&pattern.slot_manufacturer, slot.manufacturer_id())
         && same(&pattern.slot_description, slot.slot_description())
-        && pattern.slot_id.is_none_or(|id| id == present.slot.id());
+        && pattern.slot_id.is_none_or(|id| id == present.slot.number());
     let asks_for_library = pattern.library_manufacturer.is_some()
         || pattern.library_description.is_some()
         || pattern.library_version.is_some();
