@@ -1,5 +1,6 @@
-//! Signatures, provider-signature(7): signing only. Verification is the default provider's, with
-//! the exported public half.
+//! Signatures, provider-signature(7). Other people's signatures are verified by the default
+//! provider; a key that was loaded from the hardware comes here for its own, too (`openssl req
+//! -verify`, `dgst -prverify`), because OpenSSL asks one provider for both.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
@@ -7,9 +8,11 @@ use std::{ptr, slice};
 
 use crate::abi::functions::{
     SIGNATURE_DIGEST_SIGN, SIGNATURE_DIGEST_SIGN_FINAL, SIGNATURE_DIGEST_SIGN_INIT,
-    SIGNATURE_DIGEST_SIGN_UPDATE, SIGNATURE_DUPCTX, SIGNATURE_FREECTX, SIGNATURE_GET_CTX_PARAMS,
-    SIGNATURE_GETTABLE_CTX_PARAMS, SIGNATURE_NEWCTX, SIGNATURE_SET_CTX_PARAMS,
-    SIGNATURE_SETTABLE_CTX_PARAMS, SIGNATURE_SIGN, SIGNATURE_SIGN_INIT,
+    SIGNATURE_DIGEST_SIGN_UPDATE, SIGNATURE_DIGEST_VERIFY, SIGNATURE_DIGEST_VERIFY_FINAL,
+    SIGNATURE_DIGEST_VERIFY_INIT, SIGNATURE_DIGEST_VERIFY_UPDATE, SIGNATURE_DUPCTX,
+    SIGNATURE_FREECTX, SIGNATURE_GET_CTX_PARAMS, SIGNATURE_GETTABLE_CTX_PARAMS, SIGNATURE_NEWCTX,
+    SIGNATURE_SET_CTX_PARAMS, SIGNATURE_SETTABLE_CTX_PARAMS, SIGNATURE_SIGN, SIGNATURE_SIGN_INIT,
+    SIGNATURE_VERIFY, SIGNATURE_VERIFY_INIT,
 };
 use crate::abi::{OsslDispatch, OsslParam, UnsignedChar};
 use crate::boundary::enter;
@@ -57,6 +60,28 @@ pub trait Signature<P: Provider>: Sized + Send + 'static {
         self.digest_sign_final(signature)
     }
 
+    /// Starts `EVP_PKEY_verify`.
+    fn verify_init(&mut self, key: Option<&P::Key>) -> Result<(), P::Error>;
+
+    /// Whether `signature` over what the caller has hashed is the key's.
+    fn verify(&mut self, data: &[u8], signature: &[u8]) -> Result<bool, P::Error>;
+
+    /// Starts `EVP_DigestVerify`; the message follows as for signing.
+    fn digest_verify_init(
+        &mut self,
+        digest: Option<&str>,
+        key: Option<&P::Key>,
+    ) -> Result<(), P::Error>;
+
+    /// Whether `signature` over what was hashed is the key's.
+    fn digest_verify_final(&mut self, signature: &[u8]) -> Result<bool, P::Error>;
+
+    /// Verifies the signature of a whole message.
+    fn digest_verify(&mut self, message: &[u8], signature: &[u8]) -> Result<bool, P::Error> {
+        self.digest_sign_update(message)?;
+        self.digest_verify_final(signature)
+    }
+
     /// The size in bytes that a signature can have.
     fn max_size(&self) -> Result<usize, P::Error>;
 
@@ -78,6 +103,12 @@ impl<P: Provider, T: Signature<P>> Table<P, T> {
         SIGNATURE_DIGEST_SIGN_UPDATE.entry(digest_sign_update::<P, T>),
         SIGNATURE_DIGEST_SIGN_FINAL.entry(digest_sign_final::<P, T>),
         SIGNATURE_DIGEST_SIGN.entry(digest_sign::<P, T>),
+        SIGNATURE_VERIFY_INIT.entry(verify_init::<P, T>),
+        SIGNATURE_VERIFY.entry(verify::<P, T>),
+        SIGNATURE_DIGEST_VERIFY_INIT.entry(digest_verify_init::<P, T>),
+        SIGNATURE_DIGEST_VERIFY_UPDATE.entry(digest_sign_update::<P, T>),
+        SIGNATURE_DIGEST_VERIFY_FINAL.entry(digest_verify_final::<P, T>),
+        SIGNATURE_DIGEST_VERIFY.entry(digest_verify::<P, T>),
         SIGNATURE_GET_CTX_PARAMS.entry(get_ctx_params::<P, T>),
         SIGNATURE_GETTABLE_CTX_PARAMS.entry(gettable_ctx_params::<P, T>),
         SIGNATURE_SET_CTX_PARAMS.entry(set_ctx_params::<P, T>),
@@ -149,14 +180,24 @@ unsafe extern "C" fn sign_init<P: Provider, T: Signature<P>>(
     keydata: *mut c_void,
     params: *const OsslParam,
 ) -> c_int {
-    // SAFETY: the core passes our context, a key of ours and its terminated array.
+    // SAFETY: the core's arguments, passed on.
+    unsafe { start::<P, T>(ctx, c"signature_sign_init", keydata, params, T::sign_init) }
+}
+
+unsafe extern "C" fn verify_init<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    keydata: *mut c_void,
+    params: *const OsslParam,
+) -> c_int {
+    // SAFETY: the core's arguments, passed on.
     unsafe {
-        let (key, params) = (key::<P>(keydata), ParamsIn::new(params));
-        on::<P, T>(ctx, c"signature_sign_init", |_, operation| {
-            operation.sign_init(key)?;
-            operation.set_params(&params)?;
-            Ok(1)
-        })
+        start::<P, T>(
+            ctx,
+            c"signature_verify_init",
+            keydata,
+            params,
+            T::verify_init,
+        )
     }
 }
 
@@ -166,15 +207,117 @@ unsafe extern "C" fn digest_sign_init<P: Provider, T: Signature<P>>(
     keydata: *mut c_void,
     params: *const OsslParam,
 ) -> c_int {
-    // SAFETY: as `sign_init`; the digest name is null or a C string.
+    let begin = |operation: &mut T, key: Option<&P::Key>| {
+        // SAFETY: the digest name is null or a C string.
+        let digest = unsafe { digest_name(digest) };
+        operation.digest_sign_init(digest.as_deref(), key)
+    };
+    // SAFETY: the core's arguments, passed on.
+    unsafe { start::<P, T>(ctx, c"signature_digest_sign_init", keydata, params, begin) }
+}
+
+unsafe extern "C" fn digest_verify_init<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    digest: *const c_char,
+    keydata: *mut c_void,
+    params: *const OsslParam,
+) -> c_int {
+    let begin = |operation: &mut T, key: Option<&P::Key>| {
+        // SAFETY: the digest name is null or a C string.
+        let digest = unsafe { digest_name(digest) };
+        operation.digest_verify_init(digest.as_deref(), key)
+    };
+    // SAFETY: the core's arguments, passed on.
+    unsafe { start::<P, T>(ctx, c"signature_digest_verify_init", keydata, params, begin) }
+}
+
+/// Begins an operation with a key, then sets its parameters.
+///
+/// # Safety
+/// `ctx` must be a context of `T` that no other thread uses, `keydata` null or a key of ours, and
+/// `params` null or a terminated array.
+unsafe fn start<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    function: &CStr,
+    keydata: *mut c_void,
+    params: *const OsslParam,
+    begin: impl FnOnce(&mut T, Option<&P::Key>) -> Result<(), P::Error>,
+) -> c_int {
+    // SAFETY: the caller's promise.
     unsafe {
         let (key, params) = (key::<P>(keydata), ParamsIn::new(params));
-        let digest = (!digest.is_null()).then(|| CStr::from_ptr(digest).to_string_lossy());
-        let digest = digest.as_deref().filter(|name| !name.is_empty());
-        on::<P, T>(ctx, c"signature_digest_sign_init", |_, operation| {
-            operation.digest_sign_init(digest, key)?;
+        on::<P, T>(ctx, function, |_, operation| {
+            begin(operation, key)?;
             operation.set_params(&params)?;
             Ok(1)
+        })
+    }
+}
+
+/// # Safety
+/// `name` must be null or a C string.
+unsafe fn digest_name(name: *const c_char) -> Option<String> {
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
+    (!name.is_empty()).then(|| name.into_owned())
+}
+
+unsafe extern "C" fn verify<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    signature: *const UnsignedChar,
+    size: usize,
+    data: *const UnsignedChar,
+    data_size: usize,
+) -> c_int {
+    // SAFETY: the core passes our context, its buffers and their sizes.
+    unsafe {
+        let (signature, data) = (bytes(signature, size), bytes(data, data_size));
+        on::<P, T>(ctx, c"signature_verify", |context, operation| {
+            let core = &context.get().core;
+            Ok(core.shielded(|| operation.verify(data, signature))?.into())
+        })
+    }
+}
+
+unsafe extern "C" fn digest_verify_final<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    signature: *const UnsignedChar,
+    size: usize,
+) -> c_int {
+    // SAFETY: as `verify`.
+    unsafe {
+        let signature = bytes(signature, size);
+        on::<P, T>(
+            ctx,
+            c"signature_digest_verify_final",
+            |context, operation| {
+                let core = &context.get().core;
+                Ok(core
+                    .shielded(|| operation.digest_verify_final(signature))?
+                    .into())
+            },
+        )
+    }
+}
+
+unsafe extern "C" fn digest_verify<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    signature: *const UnsignedChar,
+    size: usize,
+    message: *const UnsignedChar,
+    message_size: usize,
+) -> c_int {
+    // SAFETY: as `verify`.
+    unsafe {
+        let (signature, message) = (bytes(signature, size), bytes(message, message_size));
+        on::<P, T>(ctx, c"signature_digest_verify", |context, operation| {
+            let core = &context.get().core;
+            Ok(core
+                .shielded(|| operation.digest_verify(message, signature))?
+                .into())
         })
     }
 }

@@ -13,6 +13,7 @@ mod objects;
 mod session;
 mod sign;
 mod slots;
+mod verify;
 
 pub use attributes::{AttributeKind, Attributes};
 pub use module::Module;

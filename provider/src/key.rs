@@ -49,6 +49,9 @@ pub trait HardwareKey: Send + Sync {
     /// Signs `data` (see [`Scheme`]) into `signature`, which has the modulus' size, twice the order's
     /// for ECDSA, or that of the EdDSA signature; returns the bytes written.
     fn sign(&self, scheme: &Scheme, data: &[u8], signature: &mut [u8]) -> Result<usize>;
+
+    /// Whether `signature` (as [`sign`](Self::sign) makes it) over `data` is this key's.
+    fn verify(&self, scheme: &Scheme, data: &[u8], signature: &[u8]) -> Result<bool>;
 }
 
 /// How a signature is made, and what its input is.

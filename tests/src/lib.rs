@@ -10,6 +10,7 @@ mod conf;
 mod net;
 mod python;
 mod run;
+mod said;
 mod token;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub use conf::Conf;
 pub use net::{free_port, wait_for_port, wait_until};
 pub use python::Python;
 pub use run::{Background, Finished, Run};
+pub use said::{Said, WRONG_PIN, bench, failed_load, identity, load, software_works};
 pub use token::{KeyType, PIN, SO_PIN, Token};
 
 /// The SoftHSM module of Debian.

@@ -276,6 +276,40 @@ fn pkey_text_says_where_the_key_lives() {
 }
 
 #[test]
+fn a_loaded_key_verifies_its_own_signatures_and_no_others() {
+    let bench = bench();
+    std::fs::write(bench.path("other"), "to somebody else").unwrap();
+    for (_, label, _) in KEYS {
+        let uri = bench.uri(label);
+        bench
+            .openssl("req -new -verify -key {} -subj /CN=x -out r.csr", &[&uri])
+            .ok();
+        let pss = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest";
+        for options in ["", pss] {
+            if label != "rsa" && !options.is_empty() {
+                continue;
+            }
+            let sign = format!("dgst -sha256 {options} -sign {{}} -out s message");
+            bench.openssl(&sign, &[&uri]).ok();
+            let verify = format!("dgst -sha256 {options} -prverify {{}} -signature s");
+            bench.openssl(&format!("{verify} message"), &[&uri]).ok();
+            let said = bench.openssl(&format!("{verify} other"), &[&uri]).fails();
+            assert!(said.contains("Verification failure"), "{said}");
+        }
+        bench
+            .openssl("dgst -sha256 -binary -out hash message", &[])
+            .ok();
+        bench
+            .openssl("dgst -sha256 -sign {} -out s message", &[&uri])
+            .ok();
+        let verify = "pkeyutl -verify -inkey {} -pkeyopt digest:sha256 -in hash -sigfile {}";
+        bench.openssl(verify, &[&uri, "s"]).ok();
+        let said = bench.openssl(verify, &[&uri, "message"]).fails();
+        assert!(said.contains("Signature Verification Failure"), "{said}");
+    }
+}
+
+#[test]
 fn the_private_key_is_never_written() {
     let bench = bench();
     let (key, certificate) = bench.self_signed("p256");

@@ -136,11 +136,18 @@ functions! {
     SIGNATURE_NEWCTX = 1: signature_newctx(Ctx, *const c_char) -> Ctx;
     SIGNATURE_SIGN_INIT = 2: signature_sign_init(Ctx, Ctx, Param) -> c_int;
     SIGNATURE_SIGN = 3: signature_sign(Ctx, *mut UnsignedChar, *mut usize, usize, *const UnsignedChar, usize) -> c_int;
+    SIGNATURE_VERIFY_INIT = 4: signature_verify_init(Ctx, Ctx, Param) -> c_int;
+    SIGNATURE_VERIFY = 5: signature_verify(Ctx, *const UnsignedChar, usize, *const UnsignedChar, usize) -> c_int;
     SIGNATURE_DIGEST_SIGN_INIT = 8: signature_digest_sign_init(Ctx, *const c_char, Ctx, Param) -> c_int;
     SIGNATURE_DIGEST_SIGN_UPDATE = 9: signature_digest_sign_update(Ctx, *const UnsignedChar, usize) -> c_int;
     SIGNATURE_DIGEST_SIGN_FINAL = 10: signature_digest_sign_final(Ctx, *mut UnsignedChar, *mut usize, usize) -> c_int;
     SIGNATURE_DIGEST_SIGN = 11: signature_digest_sign(
         Ctx, *mut UnsignedChar, *mut usize, usize, *const UnsignedChar, usize) -> c_int;
+    SIGNATURE_DIGEST_VERIFY_INIT = 12: signature_digest_verify_init(Ctx, *const c_char, Ctx, Param) -> c_int;
+    SIGNATURE_DIGEST_VERIFY_UPDATE = 13: signature_digest_verify_update(Ctx, *const UnsignedChar, usize) -> c_int;
+    SIGNATURE_DIGEST_VERIFY_FINAL = 14: signature_digest_verify_final(Ctx, *const UnsignedChar, usize) -> c_int;
+    SIGNATURE_DIGEST_VERIFY = 15: signature_digest_verify(
+        Ctx, *const UnsignedChar, usize, *const UnsignedChar, usize) -> c_int;
     SIGNATURE_FREECTX = 16: signature_freectx(Ctx);
     SIGNATURE_DUPCTX = 17: signature_dupctx(Ctx) -> Ctx;
     SIGNATURE_GET_CTX_PARAMS = 18: signature_get_ctx_params(Ctx, ParamMut) -> c_int;

@@ -1,7 +1,7 @@
 //! Ecdsa-Sig-Value, RFC 3279 §2.2.3.
 
 use der::asn1::UintRef;
-use der::{Encode, Sequence};
+use der::{Decode, Encode, Sequence};
 
 use crate::error::{Error, Reason, Result};
 
@@ -38,6 +38,19 @@ pub fn to_der(raw: &[u8], out: &mut [u8]) -> Result<usize> {
     Ok(written.len())
 }
 
+/// r ‖ s, each of `order` bytes, from DER; `None` if it is no signature of that size.
+pub fn from_der(der: &[u8], order: usize) -> Option<Vec<u8>> {
+    let value = EcdsaSigValue::from_der(der).ok()?;
+    let mut raw = vec![0; 2 * order];
+    let (r, s) = raw.split_at_mut(order);
+    for (half, number) in [(r, value.r), (s, value.s)] {
+        let number = number.as_bytes();
+        let start = order.checked_sub(number.len())?;
+        half[start..].copy_from_slice(number);
+    }
+    Some(raw)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -58,6 +71,11 @@ mod tests {
 
     proptest! {
         #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = from_der(&bytes, 32);
+        }
+
+        #[test]
         fn any_signature_fits_the_largest_size(raw in proptest::collection::vec(any::<u8>(), 132)) {
             for curve in Curve::ALL {
                 let size = curve.field_size();
@@ -67,7 +85,8 @@ mod tests {
                 raw[0] &= 0xff >> unused;
                 raw[size] &= 0xff >> unused;
                 let mut out = vec![0; max_size(curve.bits())];
-                prop_assert!(to_der(&raw, &mut out).is_ok());
+                let written = to_der(&raw, &mut out).unwrap();
+                prop_assert_eq!(from_der(&out[..written], size), Some(raw));
             }
         }
     }

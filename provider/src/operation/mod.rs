@@ -16,6 +16,11 @@ pub mod store;
 use crate::error::Error;
 use crate::key::Key;
 
+/// Says which key's signature could not be verified.
+fn stopping_verification(key: &Key) -> impl Fn(Error) -> Error + use<'_> {
+    move |error| error.stopping(format!("verifying with {}", key.uri()))
+}
+
 /// Says which key's signature it was that failed.
 fn stopping_signature(key: &Key) -> impl Fn(Error) -> Error + use<'_> {
     move |error| error.stopping(format!("signing with {}", key.uri()))

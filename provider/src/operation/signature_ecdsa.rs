@@ -4,7 +4,7 @@ use ossl_shim::Signature;
 use ossl_shim::params::{Descriptor, ParamsIn, ParamsOut, names};
 
 use super::message::Message;
-use super::stopping_signature;
+use super::{stopping_signature, stopping_verification};
 use crate::encoding::{algorithm, ecdsa};
 use crate::error::{Error, Reason, Result};
 use crate::key::{Curve, Key, PublicKey, Scheme};
@@ -65,6 +65,24 @@ impl Signature<HwKey> for EcdsaSignature {
         self.sign_hashed(&hashed, signature)
     }
 
+    fn verify_init(&mut self, key: Option<&Key>) -> Result<()> {
+        self.message.start(key)
+    }
+
+    fn verify(&mut self, data: &[u8], signature: &[u8]) -> Result<bool> {
+        self.message.check_hashed(data)?;
+        self.verify_hashed(data, signature)
+    }
+
+    fn digest_verify_init(&mut self, digest: Option<&str>, key: Option<&Key>) -> Result<()> {
+        self.message.start_hashing(digest, key)
+    }
+
+    fn digest_verify_final(&mut self, signature: &[u8]) -> Result<bool> {
+        let hashed = self.message.finish()?;
+        self.verify_hashed(&hashed, signature)
+    }
+
     fn max_size(&self) -> Result<usize> {
         Ok(ecdsa::max_size(self.curve()?.bits()))
     }
@@ -99,8 +117,7 @@ impl EcdsaSignature {
     fn sign_hashed(&self, hashed: &[u8], signature: &mut [u8]) -> Result<usize> {
         let key = self.message.key()?;
         let order = self.curve()?.field_size();
-        // FIPS 186-5 §6.4: the leftmost bits. Some tokens do it themselves, some refuse.
-        let hashed = &hashed[..hashed.len().min(order)];
+        let hashed = leftmost(hashed, order);
         let mut raw = [0; 2 * 66];
         let raw = &mut raw[..2 * order];
         let size = key
@@ -109,10 +126,26 @@ impl EcdsaSignature {
         ecdsa::to_der(&raw[..size], signature)
     }
 
+    fn verify_hashed(&self, hashed: &[u8], signature: &[u8]) -> Result<bool> {
+        let key = self.message.key()?;
+        let order = self.curve()?.field_size();
+        // What is no signature at all does not verify.
+        let Some(raw) = ecdsa::from_der(signature, order) else {
+            return Ok(false);
+        };
+        key.verify(&Scheme::Ecdsa, leftmost(hashed, order), &raw)
+            .map_err(stopping_verification(key))
+    }
+
     fn curve(&self) -> Result<Curve> {
         match self.message.key()?.public() {
             PublicKey::Ec { curve, .. } => Ok(*curve),
             _ => Err(Error::new(Reason::Internal, "not an EC key")),
         }
     }
+}
+
+/// FIPS 186-5 §6.4: the leftmost bits. Some tokens do it themselves, some refuse.
+fn leftmost(hashed: &[u8], order: usize) -> &[u8] {
+    &hashed[..hashed.len().min(order)]
 }

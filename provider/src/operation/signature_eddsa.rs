@@ -4,7 +4,7 @@ use ossl_shim::Signature;
 use ossl_shim::params::{Descriptor, ParamsIn, ParamsOut, names};
 
 use super::message::Message;
-use super::stopping_signature;
+use super::{stopping_signature, stopping_verification};
 use crate::encoding::algorithm;
 use crate::error::{Error, Reason, Result};
 use crate::key::{Edwards, Key, PublicKey, Scheme};
@@ -44,12 +44,7 @@ impl Signature<HwKey> for EddsaSignature {
     }
 
     fn digest_sign_init(&mut self, digest: Option<&str>, key: Option<&Key>) -> Result<()> {
-        if let Some(name) = digest {
-            return Err(Error::new(
-                Reason::UnsupportedDigest,
-                format!("EdDSA signs the message itself, not its {name} digest; leave it out"),
-            ));
-        }
+        no_digest(digest)?;
         self.message.start(key)?;
         let key = self.message.key()?;
         key.allows(&Scheme::EdDsa).map_err(stopping_signature(key))
@@ -67,6 +62,29 @@ impl Signature<HwKey> for EddsaSignature {
         let key = self.message.key()?;
         key.sign(&Scheme::EdDsa, message, signature)
             .map_err(stopping_signature(key))
+    }
+
+    fn verify_init(&mut self, _: Option<&Key>) -> Result<()> {
+        Err(whole_messages())
+    }
+
+    fn verify(&mut self, _: &[u8], _: &[u8]) -> Result<bool> {
+        Err(whole_messages())
+    }
+
+    fn digest_verify_init(&mut self, digest: Option<&str>, key: Option<&Key>) -> Result<()> {
+        no_digest(digest)?;
+        self.message.start(key)
+    }
+
+    fn digest_verify_final(&mut self, _: &[u8]) -> Result<bool> {
+        Err(whole_messages())
+    }
+
+    fn digest_verify(&mut self, message: &[u8], signature: &[u8]) -> Result<bool> {
+        let key = self.message.key()?;
+        key.verify(&Scheme::EdDsa, message, signature)
+            .map_err(stopping_verification(key))
     }
 
     fn max_size(&self) -> Result<usize> {
@@ -100,4 +118,14 @@ fn whole_messages() -> Error {
         Reason::InvalidParameter,
         "EdDSA signs whole messages only; use EVP_DigestSign, with openssl pkeyutl -rawin",
     )
+}
+
+fn no_digest(digest: Option<&str>) -> Result<()> {
+    match digest {
+        None => Ok(()),
+        Some(name) => Err(Error::new(
+            Reason::UnsupportedDigest,
+            format!("EdDSA signs the message itself, not its {name} digest; leave it out"),
+        )),
+    }
 }

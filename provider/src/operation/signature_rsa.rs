@@ -4,7 +4,7 @@ use ossl_shim::Signature;
 use ossl_shim::params::{Descriptor, IntOrText, ParamsIn, ParamsOut, names};
 
 use super::message::{Message, digest_by_name};
-use super::stopping_signature;
+use super::{stopping_signature, stopping_verification};
 use crate::digest::Digest;
 use crate::encoding::{algorithm, pss};
 use crate::error::{Error, Reason, Result};
@@ -99,6 +99,24 @@ impl Signature<HwKey> for RsaSignature {
         self.sign_hashed(&hashed, signature)
     }
 
+    fn verify_init(&mut self, key: Option<&Key>) -> Result<()> {
+        self.message.start(key)
+    }
+
+    fn verify(&mut self, data: &[u8], signature: &[u8]) -> Result<bool> {
+        self.message.check_hashed(data)?;
+        self.verify_hashed(data, signature)
+    }
+
+    fn digest_verify_init(&mut self, digest: Option<&str>, key: Option<&Key>) -> Result<()> {
+        self.message.start_hashing(digest, key)
+    }
+
+    fn digest_verify_final(&mut self, signature: &[u8]) -> Result<bool> {
+        let hashed = self.message.finish()?;
+        self.verify_hashed(&hashed, signature)
+    }
+
     fn max_size(&self) -> Result<usize> {
         Ok(self.bits()?.div_ceil(8))
     }
@@ -152,6 +170,13 @@ impl RsaSignature {
             key.sign(&scheme, hashed, signature)
         };
         sign().map_err(stopping_signature(key))
+    }
+
+    fn verify_hashed(&self, hashed: &[u8], signature: &[u8]) -> Result<bool> {
+        let key = self.message.key()?;
+        let scheme = self.scheme()?;
+        key.verify(&scheme, hashed, signature)
+            .map_err(stopping_verification(key))
     }
 
     fn scheme(&self) -> Result<Scheme> {

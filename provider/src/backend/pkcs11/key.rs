@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::object::ObjectClass;
 use ossl_shim::process::PerProcess;
 use p11_raw::ObjectHandle;
 
@@ -146,6 +147,18 @@ impl Pkcs11Key {
         Failure::Final(Error::new(reason, message))
     }
 
+    #[track_caller]
+    fn not_verified(&self, problem: &str) -> Error {
+        Error::new(
+            Reason::OperationNotAllowed,
+            format!(
+                "verifying on {}, key \"{}\": {problem}; verify with the public key instead (openssl \
+                 pkey -in URI -pubout)",
+                self.token.identity, self.name
+            ),
+        )
+    }
+
     /// Ed448 takes a parameter, Ed25519 must not have one (PKCS#11 v3.0 §2.3.14).
     fn eddsa_mechanism(&self) -> Mechanism<'static> {
         let scheme = match self.public {
@@ -226,6 +239,37 @@ impl HardwareKey for Pkcs11Key {
         attempt(self.token, log_in, |session| {
             self.sign_on(session, &plan, signature)
         })
+    }
+
+    /// By the token with its public key object: OpenSSL comes here only for a key that was loaded
+    /// from it.
+    fn verify(&self, scheme: &Scheme, data: &[u8], signature: &[u8]) -> Result<bool> {
+        let plan = self.plan(scheme, data)?;
+        if matches!(scheme, Scheme::RsaPss { .. }) && matches!(plan.mechanism, Mechanism::RsaX509) {
+            return Err(self.not_verified("the token does not take these PSS parameters"));
+        }
+        attempt(
+            self.token,
+            || Ok(()),
+            |session| {
+                let class = Some(ObjectClass::PUBLIC_KEY);
+                let attempted = || format!("verifying on {}", self.token.identity);
+                let found = Object::find(self.token, session, &self.pattern, class)
+                    .map_err(Failure::of(attempted))?;
+                let Some(public) = found.first() else {
+                    return Err(self.not_verified("it has no public key object").into());
+                };
+                let raw = self.token.module.raw();
+                raw.verify(
+                    session,
+                    &plan.mechanism,
+                    public.handle,
+                    &plan.input,
+                    signature,
+                )
+                .map_err(Failure::of(attempted))
+            },
+        )
     }
 }
 
