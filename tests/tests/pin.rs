@@ -4,12 +4,17 @@
 use std::fs;
 use std::path::PathBuf;
 
-use hwkey_tests::{Bench, Conf, KeyType, PIN, Run, SOFTHSM, helper};
+use hwkey_tests::{Bench, Conf, KeyType, PIN, Run, SOFTHSM, WRONG_PIN, helper};
 
-const WRONG_PIN: &str = "11223344";
-
-/// OpenSC's spy (package opensc-pkcs11).
-const SPY: &str = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so";
+/// OpenSC's spy (package opensc-pkcs11), in the directory of this architecture's libraries.
+fn spy() -> String {
+    let arch = std::env::consts::ARCH;
+    let directory = match arch {
+        "arm" => "arm-linux-gnueabihf".to_owned(),
+        _ => format!("{arch}-linux-gnu"),
+    };
+    format!("/usr/lib/{directory}/pkcs11-spy.so")
+}
 
 /// A bench whose openssl.cnf names the spy.
 struct Spied(Bench);
@@ -40,7 +45,7 @@ impl Spied {
     }
 
     fn conf(&self) -> Conf {
-        self.0.conf().option("pkcs11-module-path", SPY)
+        self.0.conf().option("pkcs11-module-path", &spy())
     }
 
     fn record(&self) -> PathBuf {
