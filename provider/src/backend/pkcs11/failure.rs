@@ -65,6 +65,14 @@ pub fn is_loss(error: &CryptokiError) -> bool {
     )
 }
 
+/// Whether a loss (see [`is_loss`]) is one of the login or of an object only.
+pub fn leaves_sessions_open(error: &CryptokiError) -> bool {
+    matches!(
+        code(error),
+        Some(RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid | RvError::UserNotLoggedIn)
+    )
+}
+
 /// The error for a failed call: `attempted` says what and on which token and key.
 #[track_caller]
 pub fn failed(attempted: &str, error: &CryptokiError) -> Error {

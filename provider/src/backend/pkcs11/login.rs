@@ -77,7 +77,7 @@ pub fn log_in(
     let epoch = session.epoch;
     let info = token
         .info()
-        .inspect_err(|_| sessions.lose(token.module, epoch))?;
+        .inspect_err(|_| sessions.lose(token.module, epoch, true))?;
     let state = match (info.login_required(), info.protected_authentication_path()) {
         (false, _) => LoginState::NotNeeded,
         (true, true) => LoginState::ByPinPad,

@@ -35,6 +35,8 @@ pub struct Sessions {
 #[derive(Default)]
 struct Pool {
     epoch: u64,
+    /// Sessions of earlier epochs are gone without having been closed.
+    first_open_epoch: u64,
     slot: Option<SlotId>,
     anchor: Option<Session>,
     idle: Vec<Session>,
@@ -78,17 +80,24 @@ impl Sessions {
         }
     }
 
-    /// What belongs to `epoch` is lost; the next operation begins anew.
-    pub fn lose(&self, module: &Module, epoch: u64) {
+    /// What belongs to `epoch` is lost; the next operation begins anew. Sessions are closed only if
+    /// they are `still_open`: their numbers may be those of somebody else's new sessions.
+    pub fn lose(&self, module: &Module, epoch: u64, still_open: bool) {
         let mut pool = self.pool();
         if pool.epoch != epoch {
             return;
         }
         let old = std::mem::take(&mut *pool);
-        pool.epoch = old.epoch + 1;
+        pool.epoch = epoch + 1;
+        pool.first_open_epoch = match still_open {
+            true => old.first_open_epoch,
+            false => pool.epoch,
+        };
         drop(pool);
-        for session in old.idle.into_iter().chain(old.anchor) {
-            close(module, session);
+        if still_open {
+            for session in old.idle.into_iter().chain(old.anchor) {
+                close(module, session);
+            }
         }
         self.returned.notify_all();
     }
@@ -209,8 +218,9 @@ impl Drop for Lease {
         let mut pool = self.sessions.pool();
         let session = self.session.take();
         if pool.epoch != self.epoch {
+            let still_open = self.epoch >= pool.first_open_epoch;
             drop(pool);
-            if let Some(session) = session {
+            if let Some(session) = session.filter(|_| still_open) {
                 close(self.module, session);
             }
             return;

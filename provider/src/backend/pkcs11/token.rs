@@ -9,7 +9,7 @@ use cryptoki::slot::TokenInfo;
 use ossl_shim::process::PerProcess;
 use p11_raw::SlotId;
 
-use super::failure::{code, describe, failed};
+use super::failure::{code, describe, failed, leaves_sessions_open};
 use super::login::PinMemory;
 use super::module::{Module, Present};
 use super::sessions::Sessions;
@@ -109,7 +109,8 @@ impl Token {
         if code(error) == Some(RvError::CryptokiNotInitialized) {
             self.module.was_finalized();
         }
-        self.sessions().lose(self.module, epoch);
+        self.sessions()
+            .lose(self.module, epoch, leaves_sessions_open(error));
     }
 
     /// What the token says of itself now. An error if another token is in its slot: that one must
