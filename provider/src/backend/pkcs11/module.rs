@@ -184,18 +184,20 @@ impl Module {
     /// The token in `slot`, unless it has just been taken out or was never set up.
     fn present(&'static self, slot: SlotId) -> Option<Present> {
         let read = || Ok((self.raw.slot_info(slot)?, self.raw.token_info(slot)?));
-        match read() {
-            Ok((slot_info, info)) => info.token_initialized().then(|| Present {
-                slot,
-                slot_info,
-                token: self.token(Identity::of(&info)),
-                info,
-            }),
-            Err(error) => {
-                log::debug!("slot {}: {}", slot.number(), describe(&error));
-                None
-            }
+        let (slot_info, info) = read()
+            .inspect_err(|error| log::debug!("slot {}: {}", slot.number(), describe(error)))
+            .ok()?;
+        if !info.token_initialized() {
+            return None;
         }
+        let token = self.token(Identity::of(&info));
+        token.sessions().found_in(slot);
+        Some(Present {
+            slot,
+            slot_info,
+            info,
+            token,
+        })
     }
 
     /// The one object for the token with this identity.

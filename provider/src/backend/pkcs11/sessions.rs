@@ -63,6 +63,11 @@ impl LoginState {
 }
 
 impl Sessions {
+    /// The token was seen in `slot`: its sessions can be opened there without looking again.
+    pub fn found_in(&self, slot: SlotId) {
+        self.pool().slot.get_or_insert(slot);
+    }
+
     /// The slot that the sessions of this epoch are in.
     pub fn slot(&self) -> Option<SlotId> {
         self.pool().slot
