@@ -14,9 +14,10 @@ use crate::operation::decoder_pem::PemDecoder;
 use crate::operation::decoder_reference::ReferenceDecoder;
 use crate::operation::encoder_private::{ReferenceEncoder, RefusingEncoder};
 use crate::operation::encoder_text::TextEncoder;
-use crate::operation::keymgmt_ec::EcKeys;
-use crate::operation::keymgmt_edwards::{Ed448, Ed25519, EdwardsKeys};
-use crate::operation::keymgmt_rsa::RsaKeys;
+use crate::operation::keymgmt::Keys;
+use crate::operation::keymgmt_ec::Ec;
+use crate::operation::keymgmt_edwards::{Ed448, Ed25519};
+use crate::operation::keymgmt_rsa::Rsa;
 use crate::operation::signature_ecdsa::EcdsaSignature;
 use crate::operation::signature_eddsa::EddsaSignature;
 use crate::operation::signature_rsa::RsaSignature;
@@ -79,10 +80,13 @@ const STORES: &[Algorithm] = &[
 const PROPERTIES: &CStr = c"provider=hwkey,fips=yes";
 
 const KEY_TYPES: &[Algorithm] = &[
-    Algorithm::key_management::<HwKey, EcKeys>(c"EC:id-ecPublicKey:1.2.840.10045.2.1", PROPERTIES),
-    Algorithm::key_management::<HwKey, EdwardsKeys<Ed25519>>(c"ED25519:1.3.101.112", PROPERTIES),
-    Algorithm::key_management::<HwKey, EdwardsKeys<Ed448>>(c"ED448:1.3.101.113", PROPERTIES),
-    Algorithm::key_management::<HwKey, RsaKeys>(
+    Algorithm::key_management::<HwKey, Keys<Ec>>(
+        c"EC:id-ecPublicKey:1.2.840.10045.2.1",
+        PROPERTIES,
+    ),
+    Algorithm::key_management::<HwKey, Keys<Ed25519>>(c"ED25519:1.3.101.112", PROPERTIES),
+    Algorithm::key_management::<HwKey, Keys<Ed448>>(c"ED448:1.3.101.113", PROPERTIES),
+    Algorithm::key_management::<HwKey, Keys<Rsa>>(
         c"RSA:rsaEncryption:1.2.840.113549.1.1.1",
         PROPERTIES,
     ),
@@ -106,19 +110,19 @@ const SIGNATURES: &[Algorithm] = &[
 // steps, because OSSL_STORE does not take a key from a decoder with input=pem.
 const DECODERS: &[Algorithm] = &[
     Algorithm::decoder::<HwKey, PemDecoder>(c"DER", c"provider=hwkey,fips=yes,input=pem"),
-    Algorithm::decoder::<HwKey, ReferenceDecoder<EcKeys>>(
+    Algorithm::decoder::<HwKey, ReferenceDecoder<Ec>>(
         c"EC",
         c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri",
     ),
-    Algorithm::decoder::<HwKey, ReferenceDecoder<EdwardsKeys<Ed25519>>>(
+    Algorithm::decoder::<HwKey, ReferenceDecoder<Ed25519>>(
         c"ED25519",
         c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri",
     ),
-    Algorithm::decoder::<HwKey, ReferenceDecoder<EdwardsKeys<Ed448>>>(
+    Algorithm::decoder::<HwKey, ReferenceDecoder<Ed448>>(
         c"ED448",
         c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri",
     ),
-    Algorithm::decoder::<HwKey, ReferenceDecoder<RsaKeys>>(
+    Algorithm::decoder::<HwKey, ReferenceDecoder<Rsa>>(
         c"RSA",
         c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri",
     ),

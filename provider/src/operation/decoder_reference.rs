@@ -2,8 +2,9 @@
 
 use std::marker::PhantomData;
 
-use ossl_shim::{Bio, Decoded, Decoder, KeyManagement, Passphrase, Selection};
+use ossl_shim::{Bio, Decoded, Decoder, Passphrase, Selection};
 
+use super::keymgmt::KeyType;
 use crate::backend::{Found, Login, Wanted};
 use crate::error::{Error, Reason, Result};
 use crate::key::Key;
@@ -17,7 +18,7 @@ const LIMIT: usize = 64 * 1024;
 /// input=der for keys of the type `T`. OpenSSL asks one such decoder after the other.
 pub struct ReferenceDecoder<T>(PhantomData<T>);
 
-impl<T: KeyManagement<HwKey>> Decoder<HwKey> for ReferenceDecoder<T> {
+impl<T: KeyType> Decoder<HwKey> for ReferenceDecoder<T> {
     fn does(selection: Selection) -> bool {
         selection.anything() || selection.private_key() || selection.public_key()
     }

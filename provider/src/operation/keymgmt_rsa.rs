@@ -1,20 +1,18 @@
-//! Key management for RSA keys.
+//! RSA keys.
 
 use std::ffi::CStr;
 
-use ossl_shim::params::{Descriptor, ParamList, ParamsIn, ParamsOut, names};
-use ossl_shim::{KeyManagement, Operation, Selection};
+use ossl_shim::params::{Descriptor, ParamList, ParamsOut, names};
 
-use super::encoder_private::refusal;
-use super::keymgmt_ec::not_for_software_keys;
-use crate::error::{Error, Reason, Result};
+use super::keymgmt::{KeyType, wrong_type};
+use crate::error::Result;
 use crate::key::{Key, PublicKey};
-use crate::provider::{HwKey, RSA};
+use crate::provider::RSA;
 
 /// `RSA`.
-pub struct RsaKeys;
+pub struct Rsa;
 
-impl KeyManagement<HwKey> for RsaKeys {
+impl KeyType for Rsa {
     const GETTABLE: &'static [Descriptor] = &[
         Descriptor::int(names::KEY_BITS),
         Descriptor::int(names::KEY_SECURITY_BITS),
@@ -31,59 +29,41 @@ impl KeyManagement<HwKey> for RsaKeys {
         Descriptor::END,
     ];
 
+    const SIGNATURE: &'static CStr = RSA;
+
     fn accepts(key: &Key) -> bool {
-        matches!(key.public(), PublicKey::Rsa { .. })
+        parts(key).is_ok()
     }
 
-    fn operation_name(operation: Operation) -> Option<&'static CStr> {
-        match operation {
-            Operation::Signature => Some(RSA),
-            _ => None,
-        }
-    }
-
-    fn has(_: &Key, _: Selection) -> bool {
-        true
-    }
-
-    fn matches(key: &Key, other: &Key, _: Selection) -> bool {
-        key.public() == other.public()
+    fn signature_size(key: &Key) -> Result<usize> {
+        let (modulus, _) = parts(key)?;
+        Ok(modulus.len())
     }
 
     fn params(key: &Key, out: &mut ParamsOut<'_>) -> Result<()> {
         let (modulus, exponent) = parts(key)?;
-        // A modulus has at most 16,384 bits (`PublicKey::rsa`).
-        out.int(names::KEY_BITS, key.public().bits() as i32)?;
-        out.int(
-            names::KEY_SECURITY_BITS,
-            key.public().security_bits() as i32,
-        )?;
-        out.int(names::KEY_MAX_SIZE, modulus.len() as i32)?;
         out.utf8(names::KEY_DEFAULT_DIGEST, c"SHA256")?;
         out.big_number(names::KEY_RSA_N, modulus)?;
         out.big_number(names::KEY_RSA_E, exponent)?;
         Ok(())
     }
 
-    /// See the EC keys.
-    fn export(key: &Key, selection: Selection) -> Result<ParamList> {
+    fn public(key: &Key, with_key: bool) -> Result<ParamList> {
         let (modulus, exponent) = parts(key)?;
-        if selection.private_key() && !selection.public_key() {
-            return Err(refusal(key, "exporting the private key"));
-        }
-        Ok(ParamList::new()
-            .big_number(names::KEY_RSA_N, modulus)
-            .big_number(names::KEY_RSA_E, exponent))
-    }
-
-    fn generate(_: &HwKey, _: Selection, _: &ParamsIn<'_>) -> Result<Key> {
-        Err(not_for_software_keys())
+        let list = ParamList::new();
+        Ok(match with_key {
+            true => list
+                .big_number(names::KEY_RSA_N, modulus)
+                .big_number(names::KEY_RSA_E, exponent),
+            // RSA has no domain parameters.
+            false => list,
+        })
     }
 }
 
 fn parts(key: &Key) -> Result<(&[u8], &[u8])> {
     match key.public() {
         PublicKey::Rsa { modulus, exponent } => Ok((modulus, exponent)),
-        _ => Err(Error::new(Reason::Internal, "not an RSA key")),
+        _ => Err(wrong_type()),
     }
 }

@@ -1,21 +1,22 @@
 //! ECDSA.
 
-use ossl_shim::Signature;
 use ossl_shim::params::{Descriptor, ParamsIn, ParamsOut, names};
 
+use super::keymgmt::wrong_type;
 use super::message::Message;
-use super::{stopping_signature, stopping_verification};
+use super::signature::{Hashed, HashedSignature};
 use crate::encoding::{algorithm, ecdsa};
-use crate::error::{Error, Reason, Result};
+use crate::error::Result;
 use crate::key::{Curve, Key, PublicKey, Scheme};
-use crate::provider::HwKey;
 
 /// One ECDSA signature.
-pub struct EcdsaSignature {
-    message: Message,
-}
+pub type EcdsaSignature = HashedSignature<Ecdsa>;
 
-impl Signature<HwKey> for EcdsaSignature {
+/// ECDSA has no parameters but the digest.
+#[derive(Clone, Default)]
+pub struct Ecdsa;
+
+impl Hashed for Ecdsa {
     const GETTABLE: &'static [Descriptor] = &[
         Descriptor::octets(names::SIGNATURE_ALGORITHM_ID),
         Descriptor::utf8(names::SIGNATURE_DIGEST),
@@ -29,119 +30,51 @@ impl Signature<HwKey> for EcdsaSignature {
         Descriptor::END,
     ];
 
-    fn new(_: &HwKey) -> Result<Self> {
-        Ok(Self {
-            message: Message::default(),
-        })
+    const ANY: Scheme = Scheme::Ecdsa;
+
+    fn max_size(key: &Key) -> Result<usize> {
+        Ok(ecdsa::max_size(curve(key)?.bits()))
     }
 
-    fn duplicate(&self) -> Result<Self> {
-        Ok(Self {
-            message: self.message.clone(),
-        })
+    fn sign(&self, message: &Message, hashed: &[u8], signature: &mut [u8]) -> Result<usize> {
+        let key = message.key()?;
+        let order = curve(key)?.field_size();
+        let mut raw = [0; 2 * 66];
+        let raw = &mut raw[..2 * order];
+        let size = key.sign(&Scheme::Ecdsa, leftmost(hashed, order), raw)?;
+        ecdsa::to_der(&raw[..size], signature)
     }
 
-    fn sign_init(&mut self, key: Option<&Key>) -> Result<()> {
-        self.message.start(key)?;
-        self.allowed()
-    }
-
-    fn sign(&mut self, data: &[u8], signature: &mut [u8]) -> Result<usize> {
-        self.message.check_hashed(data)?;
-        self.sign_hashed(data, signature)
-    }
-
-    fn digest_sign_init(&mut self, digest: Option<&str>, key: Option<&Key>) -> Result<()> {
-        self.message.start_hashing(digest, key)?;
-        self.allowed()
-    }
-
-    fn digest_sign_update(&mut self, data: &[u8]) -> Result<()> {
-        self.message.update(data)
-    }
-
-    fn digest_sign_final(&mut self, signature: &mut [u8]) -> Result<usize> {
-        let hashed = self.message.finish()?;
-        self.sign_hashed(&hashed, signature)
-    }
-
-    fn verify_init(&mut self, key: Option<&Key>) -> Result<()> {
-        self.message.start(key)
-    }
-
-    fn verify(&mut self, data: &[u8], signature: &[u8]) -> Result<bool> {
-        self.message.check_hashed(data)?;
-        self.verify_hashed(data, signature)
-    }
-
-    fn digest_verify_init(&mut self, digest: Option<&str>, key: Option<&Key>) -> Result<()> {
-        self.message.start_hashing(digest, key)
-    }
-
-    fn digest_verify_final(&mut self, signature: &[u8]) -> Result<bool> {
-        let hashed = self.message.finish()?;
-        self.verify_hashed(&hashed, signature)
-    }
-
-    fn max_size(&self) -> Result<usize> {
-        Ok(ecdsa::max_size(self.curve()?.bits()))
-    }
-
-    fn set_params(&mut self, params: &ParamsIn<'_>) -> Result<()> {
-        if let Some(name) = params.utf8(names::SIGNATURE_DIGEST)? {
-            self.message.set_digest(name)?;
+    fn verify(&self, message: &Message, hashed: &[u8], signature: &[u8]) -> Result<bool> {
+        let key = message.key()?;
+        let order = curve(key)?.field_size();
+        match ecdsa::from_der(signature, order) {
+            Some(raw) => key.verify(&Scheme::Ecdsa, leftmost(hashed, order), &raw),
+            // What is no signature at all does not verify.
+            None => Ok(false),
         }
+    }
+
+    fn set_params(&mut self, _: &ParamsIn<'_>) -> Result<()> {
         Ok(())
     }
 
-    fn params(&self, out: &mut ParamsOut<'_>) -> Result<()> {
-        let Some(digest) = self.message.digest() else {
+    fn params(&self, message: &Message, out: &mut ParamsOut<'_>) -> Result<()> {
+        let Some(digest) = message.digest() else {
             return Ok(());
         };
         if out.wants(names::SIGNATURE_ALGORITHM_ID) {
             let der = algorithm::identifier(&Scheme::Ecdsa, digest)?;
             out.octets(names::SIGNATURE_ALGORITHM_ID, &der)?;
         }
-        out.utf8(names::SIGNATURE_DIGEST, digest.c_name())?;
-        out.int(names::SIGNATURE_DIGEST_SIZE, digest.size() as i32)?;
         Ok(())
     }
 }
 
-impl EcdsaSignature {
-    fn allowed(&self) -> Result<()> {
-        let key = self.message.key()?;
-        key.allows(&Scheme::Ecdsa).map_err(stopping_signature(key))
-    }
-
-    fn sign_hashed(&self, hashed: &[u8], signature: &mut [u8]) -> Result<usize> {
-        let key = self.message.key()?;
-        let order = self.curve()?.field_size();
-        let hashed = leftmost(hashed, order);
-        let mut raw = [0; 2 * 66];
-        let raw = &mut raw[..2 * order];
-        let size = key
-            .sign(&Scheme::Ecdsa, hashed, raw)
-            .map_err(stopping_signature(key))?;
-        ecdsa::to_der(&raw[..size], signature)
-    }
-
-    fn verify_hashed(&self, hashed: &[u8], signature: &[u8]) -> Result<bool> {
-        let key = self.message.key()?;
-        let order = self.curve()?.field_size();
-        // What is no signature at all does not verify.
-        let Some(raw) = ecdsa::from_der(signature, order) else {
-            return Ok(false);
-        };
-        key.verify(&Scheme::Ecdsa, leftmost(hashed, order), &raw)
-            .map_err(stopping_verification(key))
-    }
-
-    fn curve(&self) -> Result<Curve> {
-        match self.message.key()?.public() {
-            PublicKey::Ec { curve, .. } => Ok(*curve),
-            _ => Err(Error::new(Reason::Internal, "not an EC key")),
-        }
+fn curve(key: &Key) -> Result<Curve> {
+    match key.public() {
+        PublicKey::Ec { curve, .. } => Ok(*curve),
+        _ => Err(wrong_type()),
     }
 }
 

@@ -3,8 +3,9 @@
 use ossl_shim::Signature;
 use ossl_shim::params::{Descriptor, ParamsIn, ParamsOut, names};
 
+use super::keymgmt::wrong_type;
 use super::message::Message;
-use super::{stopping_signature, stopping_verification};
+use super::signature::stopping;
 use crate::encoding::algorithm;
 use crate::error::{Error, Reason, Result};
 use crate::key::{Edwards, Key, PublicKey, Scheme};
@@ -47,7 +48,7 @@ impl Signature<HwKey> for EddsaSignature {
         no_digest(digest)?;
         self.message.start(key)?;
         let key = self.message.key()?;
-        key.allows(&Scheme::EdDsa).map_err(stopping_signature(key))
+        key.allows(&Scheme::EdDsa).map_err(stopping("signing", key))
     }
 
     fn digest_sign_update(&mut self, _: &[u8]) -> Result<()> {
@@ -61,7 +62,7 @@ impl Signature<HwKey> for EddsaSignature {
     fn digest_sign(&mut self, message: &[u8], signature: &mut [u8]) -> Result<usize> {
         let key = self.message.key()?;
         key.sign(&Scheme::EdDsa, message, signature)
-            .map_err(stopping_signature(key))
+            .map_err(stopping("signing", key))
     }
 
     fn verify_init(&mut self, _: Option<&Key>) -> Result<()> {
@@ -84,7 +85,7 @@ impl Signature<HwKey> for EddsaSignature {
     fn digest_verify(&mut self, message: &[u8], signature: &[u8]) -> Result<bool> {
         let key = self.message.key()?;
         key.verify(&Scheme::EdDsa, message, signature)
-            .map_err(stopping_verification(key))
+            .map_err(stopping("verifying", key))
     }
 
     fn max_size(&self) -> Result<usize> {
@@ -108,7 +109,7 @@ impl EddsaSignature {
     fn curve(&self) -> Result<Edwards> {
         match self.message.key()?.public() {
             PublicKey::Edwards { curve, .. } => Ok(*curve),
-            _ => Err(Error::new(Reason::Internal, "not an EdDSA key")),
+            _ => Err(wrong_type()),
         }
     }
 }

@@ -1,19 +1,21 @@
 //! RSA signatures: PKCS#1 v1.5 and PSS.
 
-use ossl_shim::Signature;
 use ossl_shim::params::{Descriptor, IntOrText, ParamsIn, ParamsOut, names};
 
+use super::keymgmt::wrong_type;
 use super::message::{Message, digest_by_name};
-use super::{stopping_signature, stopping_verification};
+use super::signature::{Hashed, HashedSignature};
 use crate::digest::Digest;
 use crate::encoding::{algorithm, pss};
 use crate::error::{Error, Reason, Result};
 use crate::key::{Key, PublicKey, Scheme};
-use crate::provider::HwKey;
 
 /// One RSA signature.
-pub struct RsaSignature {
-    message: Message,
+pub type RsaSignature = HashedSignature<RsaPadding>;
+
+/// The padding and its parameters.
+#[derive(Clone)]
+pub struct RsaPadding {
     padding: Padding,
     mgf1: Option<Digest>,
     salt: Salt,
@@ -39,11 +41,22 @@ enum Salt {
     Bytes(usize),
 }
 
-impl Signature<HwKey> for RsaSignature {
+impl Default for RsaPadding {
+    fn default() -> Self {
+        Self {
+            padding: Padding::Pkcs1,
+            mgf1: None,
+            salt: Salt::Max,
+        }
+    }
+}
+
+impl Hashed for RsaPadding {
     const GETTABLE: &'static [Descriptor] = &[
         Descriptor::octets(names::SIGNATURE_ALGORITHM_ID),
         Descriptor::utf8(names::SIGNATURE_PAD_MODE),
         Descriptor::utf8(names::SIGNATURE_DIGEST),
+        Descriptor::int(names::SIGNATURE_DIGEST_SIZE),
         Descriptor::utf8(names::SIGNATURE_MGF1_DIGEST),
         Descriptor::utf8(names::SIGNATURE_PSS_SALTLEN),
         Descriptor::END,
@@ -59,72 +72,25 @@ impl Signature<HwKey> for RsaSignature {
         Descriptor::END,
     ];
 
-    fn new(_: &HwKey) -> Result<Self> {
-        Ok(Self {
-            message: Message::default(),
-            padding: Padding::Pkcs1,
-            mgf1: None,
-            salt: Salt::Max,
-        })
+    const ANY: Scheme = Scheme::RsaPkcs1 { digest: None };
+
+    fn max_size(key: &Key) -> Result<usize> {
+        Ok(bits(key)?.div_ceil(8))
     }
 
-    fn duplicate(&self) -> Result<Self> {
-        Ok(Self {
-            message: self.message.clone(),
-            ..*self
-        })
+    fn sign(&self, message: &Message, hashed: &[u8], signature: &mut [u8]) -> Result<usize> {
+        message
+            .key()?
+            .sign(&self.scheme(message)?, hashed, signature)
     }
 
-    fn sign_init(&mut self, key: Option<&Key>) -> Result<()> {
-        self.message.start(key)?;
-        self.allowed()
-    }
-
-    fn sign(&mut self, data: &[u8], signature: &mut [u8]) -> Result<usize> {
-        self.message.check_hashed(data)?;
-        self.sign_hashed(data, signature)
-    }
-
-    fn digest_sign_init(&mut self, digest: Option<&str>, key: Option<&Key>) -> Result<()> {
-        self.message.start_hashing(digest, key)?;
-        self.allowed()
-    }
-
-    fn digest_sign_update(&mut self, data: &[u8]) -> Result<()> {
-        self.message.update(data)
-    }
-
-    fn digest_sign_final(&mut self, signature: &mut [u8]) -> Result<usize> {
-        let hashed = self.message.finish()?;
-        self.sign_hashed(&hashed, signature)
-    }
-
-    fn verify_init(&mut self, key: Option<&Key>) -> Result<()> {
-        self.message.start(key)
-    }
-
-    fn verify(&mut self, data: &[u8], signature: &[u8]) -> Result<bool> {
-        self.message.check_hashed(data)?;
-        self.verify_hashed(data, signature)
-    }
-
-    fn digest_verify_init(&mut self, digest: Option<&str>, key: Option<&Key>) -> Result<()> {
-        self.message.start_hashing(digest, key)
-    }
-
-    fn digest_verify_final(&mut self, signature: &[u8]) -> Result<bool> {
-        let hashed = self.message.finish()?;
-        self.verify_hashed(&hashed, signature)
-    }
-
-    fn max_size(&self) -> Result<usize> {
-        Ok(self.bits()?.div_ceil(8))
+    fn verify(&self, message: &Message, hashed: &[u8], signature: &[u8]) -> Result<bool> {
+        message
+            .key()?
+            .verify(&self.scheme(message)?, hashed, signature)
     }
 
     fn set_params(&mut self, params: &ParamsIn<'_>) -> Result<()> {
-        if let Some(name) = params.utf8(names::SIGNATURE_DIGEST)? {
-            self.message.set_digest(name)?;
-        }
         if let Some(mode) = params.int_or_text(names::SIGNATURE_PAD_MODE)? {
             self.padding = Padding::parse(&mode)?;
         }
@@ -139,48 +105,25 @@ impl Signature<HwKey> for RsaSignature {
         Ok(())
     }
 
-    fn params(&self, out: &mut ParamsOut<'_>) -> Result<()> {
+    fn params(&self, message: &Message, out: &mut ParamsOut<'_>) -> Result<()> {
         self.padding.answer(out)?;
         self.salt.answer(out)?;
-        let Some(digest) = self.message.digest() else {
+        let Some(digest) = message.digest() else {
             return Ok(());
         };
         if out.wants(names::SIGNATURE_ALGORITHM_ID) {
-            let der = algorithm::identifier(&self.scheme()?, digest)?;
+            let der = algorithm::identifier(&self.scheme(message)?, digest)?;
             out.octets(names::SIGNATURE_ALGORITHM_ID, &der)?;
         }
-        out.utf8(names::SIGNATURE_DIGEST, digest.c_name())?;
         let mgf1 = self.mgf1.unwrap_or(digest);
         out.utf8(names::SIGNATURE_MGF1_DIGEST, mgf1.c_name())?;
         Ok(())
     }
 }
 
-impl RsaSignature {
-    fn allowed(&self) -> Result<()> {
-        let key = self.message.key()?;
-        let scheme = Scheme::RsaPkcs1 { digest: None };
-        key.allows(&scheme).map_err(stopping_signature(key))
-    }
-
-    fn sign_hashed(&self, hashed: &[u8], signature: &mut [u8]) -> Result<usize> {
-        let key = self.message.key()?;
-        let mut sign = || {
-            let scheme = self.scheme()?;
-            key.sign(&scheme, hashed, signature)
-        };
-        sign().map_err(stopping_signature(key))
-    }
-
-    fn verify_hashed(&self, hashed: &[u8], signature: &[u8]) -> Result<bool> {
-        let key = self.message.key()?;
-        let scheme = self.scheme()?;
-        key.verify(&scheme, hashed, signature)
-            .map_err(stopping_verification(key))
-    }
-
-    fn scheme(&self) -> Result<Scheme> {
-        let digest = self.message.digest();
+impl RsaPadding {
+    fn scheme(&self, message: &Message) -> Result<Scheme> {
+        let digest = message.digest();
         Ok(match self.padding {
             Padding::None => Scheme::RsaRaw,
             Padding::Pkcs1 => Scheme::RsaPkcs1 { digest },
@@ -194,7 +137,7 @@ impl RsaSignature {
                 Scheme::RsaPss {
                     digest,
                     mgf1: self.mgf1.unwrap_or(digest),
-                    salt: self.salt.bytes(digest, self.bits()?)?,
+                    salt: self.salt.bytes(digest, bits(message.key()?)?)?,
                 }
             }
         })
@@ -209,12 +152,12 @@ impl RsaSignature {
             format!("{name} is for RSA-PSS; set rsa_padding_mode:pss first"),
         ))
     }
+}
 
-    fn bits(&self) -> Result<usize> {
-        match self.message.key()?.public() {
-            key @ PublicKey::Rsa { .. } => Ok(key.bits()),
-            _ => Err(Error::new(Reason::Internal, "not an RSA key")),
-        }
+fn bits(key: &Key) -> Result<usize> {
+    match key.public() {
+        public @ PublicKey::Rsa { .. } => Ok(public.bits()),
+        _ => Err(wrong_type()),
     }
 }
 

@@ -1,0 +1,98 @@
+//! Key management: what all key types of the hardware have in common.
+
+use std::ffi::CStr;
+use std::marker::PhantomData;
+
+use ossl_shim::params::{Descriptor, ParamList, ParamsIn, ParamsOut, names};
+use ossl_shim::{KeyManagement, Operation, Selection};
+
+use super::encoder_private::refusal;
+use crate::error::{Error, Reason, Result};
+use crate::key::Key;
+use crate::provider::{HwKey, LISTED_FIRST};
+
+/// One of OpenSSL's key types.
+pub trait KeyType: 'static {
+    /// What [`Self::params`] answers, ended by [`Descriptor::END`].
+    const GETTABLE: &'static [Descriptor];
+
+    /// What [`Self::public`] gives, ended by [`Descriptor::END`].
+    const PUBLIC: &'static [Descriptor];
+
+    /// The private name of the signature algorithm (`provider.rs` says why it is private).
+    const SIGNATURE: &'static CStr;
+
+    fn accepts(key: &Key) -> bool;
+
+    /// The size of a signature in bytes.
+    fn signature_size(key: &Key) -> Result<usize>;
+
+    /// Answers what is particular to the type.
+    fn params(key: &Key, out: &mut ParamsOut<'_>) -> Result<()>;
+
+    /// The public half for another provider; the domain parameters only, if `with_key` is false.
+    fn public(key: &Key, with_key: bool) -> Result<ParamList>;
+}
+
+/// The key management of the type `T`.
+pub struct Keys<T>(PhantomData<T>);
+
+impl<T: KeyType> KeyManagement<HwKey> for Keys<T> {
+    const GETTABLE: &'static [Descriptor] = T::GETTABLE;
+    const PUBLIC: &'static [Descriptor] = T::PUBLIC;
+
+    fn accepts(key: &Key) -> bool {
+        T::accepts(key)
+    }
+
+    fn operation_name(operation: Operation) -> Option<&'static CStr> {
+        match operation {
+            Operation::Signature => Some(T::SIGNATURE),
+            _ => None,
+        }
+    }
+
+    fn has(_: &Key, _: Selection) -> bool {
+        // Parameters, a public half, and the private one in the hardware: always all.
+        true
+    }
+
+    fn matches(key: &Key, other: &Key, _: Selection) -> bool {
+        // Equal public halves have equal parameters and one private half.
+        key.public() == other.public()
+    }
+
+    fn params(key: &Key, out: &mut ParamsOut<'_>) -> Result<()> {
+        // None is near i32::MAX: a modulus has at most 16,384 bits (`PublicKey::rsa`).
+        out.int(names::KEY_BITS, key.public().bits() as i32)?;
+        out.int(
+            names::KEY_SECURITY_BITS,
+            key.public().security_bits() as i32,
+        )?;
+        out.int(names::KEY_MAX_SIZE, T::signature_size(key)? as i32)?;
+        T::params(key, out)
+    }
+
+    /// Gives the public half whatever is selected, as long as it is not the private one alone:
+    /// OpenSSL asks for everything when it makes its copy for another provider, and is content
+    /// with what it gets.
+    fn export(key: &Key, selection: Selection) -> Result<ParamList> {
+        if selection.private_key() && !selection.public_key() {
+            return Err(refusal(key, "exporting the private key"));
+        }
+        T::public(key, selection.public_key())
+    }
+
+    /// OpenSSL came to us for a key that is to be made in software.
+    fn generate(_: &HwKey, _: Selection, _: &ParamsIn<'_>) -> Result<Key> {
+        Err(Error::new(Reason::NotForSoftwareKeys, LISTED_FIRST).stopping(
+            "making a key (this version of hwkey uses keys that exist; make them with pkcs11-tool)",
+        ))
+    }
+}
+
+/// The core brought a key of another type: it never does.
+#[track_caller]
+pub fn wrong_type() -> Error {
+    Error::new(Reason::Internal, "a key of another type")
+}
