@@ -7,7 +7,7 @@ use std::ptr;
 use crate::abi::functions::{
     BIO_GETS, BIO_READ_EX, BIO_WRITE_EX, CORE_GET_PARAMS, CORE_NEW_ERROR, CORE_POP_ERROR_TO_MARK,
     CORE_SET_ERROR_DEBUG, CORE_SET_ERROR_MARK, CORE_VSET_ERROR, Function,
-    PROVIDER_DEREGISTER_CHILD_CB, PROVIDER_NAME, PROVIDER_REGISTER_CHILD_CB,
+    PROVIDER_DEREGISTER_CHILD_CB, PROVIDER_NAME, PROVIDER_REGISTER_CHILD_CB, PROVIDER_UP_REF,
 };
 use crate::abi::{
     CoreBio, CoreHandle, OsslDispatch, OsslParam, PropertiesCallback, ProviderCallback, VaList,
@@ -75,6 +75,7 @@ pub(crate) struct Calls {
     >,
     deregister_child_cb: CoreFn<unsafe extern "C" fn(*const CoreHandle)>,
     provider_name: CoreFn<unsafe extern "C" fn(*const CoreHandle) -> *const c_char>,
+    provider_up_ref: CoreFn<unsafe extern "C" fn(*const CoreHandle, c_int) -> c_int>,
     pub(crate) bio_read:
         CoreFn<unsafe extern "C" fn(*mut CoreBio, *mut c_void, usize, *mut usize) -> c_int>,
     pub(crate) bio_write:
@@ -180,6 +181,40 @@ impl Core {
         result
     }
 
+    /// Keeps this provider for good if OpenSSL has cleaned up already; called before the core gets
+    /// the last object of ours back.
+    ///
+    /// A program may free its keys after `OPENSSL_cleanup` (destructors of C++ globals). With the
+    /// last key the core frees the provider too, and `ERR_unload_strings` takes a lock that is gone.
+    pub(crate) fn outlive_cleanup(&self) {
+        if let (true, Some(up_ref)) = (self.is_stopped(), self.calls.provider_up_ref) {
+            // SAFETY: the handle is alive: the object that is being freed still counts.
+            unsafe { up_ref(self.handle, 0) };
+        }
+    }
+
+    /// Whether `OPENSSL_cleanup` has run: then there is no error queue, and an entry that was just
+    /// made can't be marked.
+    fn is_stopped(&self) -> bool {
+        let (Some(new_error), Some(set_mark), Some(pop_to_mark)) = (
+            self.calls.new_error,
+            self.calls.set_error_mark,
+            self.calls.pop_error_to_mark,
+        ) else {
+            return false;
+        };
+        // SAFETY: all take only the handle. The entry is popped again by the second pop, which
+        // stops at the mark set first, or at the bottom of a queue that was empty.
+        unsafe {
+            set_mark(self.handle);
+            new_error(self.handle);
+            let has_queue = set_mark(self.handle) == 1;
+            pop_to_mark(self.handle);
+            pop_to_mark(self.handle);
+            !has_queue
+        }
+    }
+
     /// The providers active beside this one. `None` where the core can't tell.
     ///
     /// Registering for child contexts is the one way a provider can see its neighbours without
@@ -268,6 +303,7 @@ impl Calls {
                 entry,
             );
             fill(&mut self.provider_name, &PROVIDER_NAME, entry);
+            fill(&mut self.provider_up_ref, &PROVIDER_UP_REF, entry);
             fill(&mut self.bio_read, &BIO_READ_EX, entry);
             fill(&mut self.bio_write, &BIO_WRITE_EX, entry);
             fill(&mut self.bio_gets, &BIO_GETS, entry);

@@ -73,6 +73,11 @@ impl Selection {
         self.0 & select::PUBLIC_KEY != 0
     }
 
+    /// Neither half of the key: its parameters at most.
+    pub fn only_parameters(self) -> bool {
+        self.0 & (select::PRIVATE_KEY | select::PUBLIC_KEY) == 0
+    }
+
     pub fn parameters(self) -> bool {
         self.0 & (select::DOMAIN_PARAMETERS | select::OTHER_PARAMETERS) != 0
     }
@@ -142,6 +147,10 @@ unsafe extern "C" fn load<P: Provider, T: KeyManagement<P>>(
 }
 
 unsafe extern "C" fn free<P: Provider>(keydata: *mut c_void) {
+    // SAFETY: as below.
+    if let Ok(held) = unsafe { key::<P>(keydata) } {
+        held.context.get().core.outlive_cleanup();
+    }
     // SAFETY: the core gives a key of ours back.
     unsafe { Owned::<HeldKey<P>>::free(keydata) };
 }

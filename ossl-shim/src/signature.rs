@@ -160,6 +160,10 @@ unsafe extern "C" fn newctx<P: Provider, T: Signature<P>>(
 }
 
 unsafe extern "C" fn freectx<P: Provider, T: Signature<P>>(ctx: *mut c_void) {
+    // SAFETY: as below.
+    if let Ok(held) = unsafe { Owned::<Held<P, T>>::borrow(ctx) } {
+        held.context.get().core.outlive_cleanup();
+    }
     // SAFETY: the core gives a context of ours back.
     unsafe { Owned::<Held<P, T>>::free(ctx) };
 }

@@ -164,6 +164,14 @@ impl PublicKey {
         })
     }
 
+    /// Whether both are keys of one type on one curve. RSA keys have no parameters to differ in.
+    pub fn has_parameters_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Ec { curve, .. }, Self::Ec { curve: other, .. }) => curve == other,
+            _ => self.type_name() == other.type_name(),
+        }
+    }
+
     /// The size in bits.
     pub fn bits(&self) -> usize {
         match self {

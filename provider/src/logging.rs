@@ -2,11 +2,12 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use ossl_shim::process::{SyslogLevel, is_privileged, write_stderr, write_syslog};
+use ossl_shim::process::{O_NONBLOCK, SyslogLevel, is_privileged, write_stderr, write_syslog};
 
 /// The environment variable that wins over `log-level`.
 pub const LEVEL_VARIABLE: &str = "HWKEY_LOG";
@@ -82,7 +83,12 @@ impl Log for Logger {
                 // Opened for each line: rotation needs no signal, and nothing is held open in the
                 // program. A log that can't be written must not stop a signature.
                 let line = format!("[{}] {level}: {text}\n", std::process::id());
-                let file = OpenOptions::new().append(true).create(true).open(path);
+                let file = OpenOptions::new()
+                    .append(true)
+                    .create(true)
+                    // A FIFO without a reader must not hold up a signature either.
+                    .custom_flags(O_NONBLOCK)
+                    .open(path);
                 let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
             }
         }

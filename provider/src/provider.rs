@@ -216,8 +216,15 @@ impl HwKey {
     }
 }
 
+/// Why OpenSSL may have asked us to make a key, and what to do.
+pub const NOT_A_KEY_MAKER: &str = "OpenSSL asked hwkey to make a key: either the program made one \
+     on the model of a hardware key, or hwkey is listed before the default provider; then put \
+     \"default = default_sect\" first in the [provider_sect] of openssl.cnf, or add \"alg_section = \
+     evp_sect\" to its first section with \"[evp_sect]\" and \"default_properties = \
+     ?provider!=hwkey\"";
+
 /// The cure for hwkey before default.
-pub const LISTED_FIRST: &str = "hwkey is listed before the default provider, so OpenSSL asks \
+const LISTED_FIRST: &str = "hwkey is listed before the default provider, so OpenSSL asks \
      it for software keys (and TLS loses P-256); put \"default = default_sect\" first in the \
      [provider_sect] of openssl.cnf, or add \"alg_section = evp_sect\" to its first section with \
      \"[evp_sect]\" and \"default_properties = ?provider!=hwkey\"";

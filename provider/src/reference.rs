@@ -27,6 +27,9 @@ struct Reference<'a> {
     uri: Utf8StringRef<'a>,
 }
 
+/// No reference is longer than this many bytes.
+pub const LIMIT: usize = 64 * 1024;
+
 /// The DER in `block`, one PEM block with its BEGIN and END lines, if it is a reference.
 pub fn der_from_pem(block: &[u8]) -> Result<Option<Vec<u8>>> {
     if !block.starts_with(format!("-----BEGIN {PEM_LABEL}-----").as_bytes()) {
@@ -37,6 +40,9 @@ pub fn der_from_pem(block: &[u8]) -> Result<Option<Vec<u8>>> {
     }
     let decoded = pem_rfc7468::decode_vec(block);
     let (_, der) = decoded.map_err(|error| damaged(&error.to_string()))?;
+    if der.len() >= LIMIT {
+        return Err(damaged("it is longer than any reference"));
+    }
     Ok(Some(der))
 }
 

@@ -1,8 +1,11 @@
 //! The commands in the documentation work as they are printed.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use hwkey_tests::{Run, module};
+use hwkey_tests::{Finished, Run, free_port, module};
+use tempfile::TempDir;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -12,39 +15,251 @@ fn repository() -> PathBuf {
 }
 
 fn page(name: &str) -> String {
-    std::fs::read_to_string(repository().join(name)).unwrap()
+    fs::read_to_string(repository().join(name)).unwrap()
 }
 
-/// The ```sh blocks of a page, as one script.
-fn script(page: &str) -> String {
+/// The ```sh blocks of a page.
+fn blocks(page: &str) -> impl Iterator<Item = &str> {
     let blocks = page.split("```sh\n").skip(1);
-    blocks
-        .map(|block| block.split("```").next().unwrap())
+    blocks.map(|block| block.split("```").next().unwrap())
+}
+
+/// What the scripts begin with: the end of all servers, and waiting for what a reader sees by eye.
+const PRELUDE: &str = r#"
+set -eu -o pipefail
+umask 022
+finish() {
+    kill $(jobs -p) || true
+    [ ! -s /tmp/hwkey-try/nginx.pid ] || kill "$(cat /tmp/hwkey-try/nginx.pid)"
+    wait
+} 2>/dev/null
+trap finish EXIT
+until_true() {
+    local end=$((SECONDS + 60))
+    until "$@"; do
+        [ $SECONDS -lt $end ] || { echo "waited in vain for $*"; exit 1; }
+        # Between two looks at the condition, not instead of one.
+        sleep 0.02
+    done
+} 2>/dev/null
+listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1"); }
+renewed() {
+    openssl s_client -connect localhost:8883 -cert device.crt -key device.key.pem </dev/null |
+        openssl x509 -noout -serial >shown && grep -q 2A shown
+}
+"#;
+
+/// A page that was followed, command by command, in a directory of its own.
+struct Followed {
+    dir: TempDir,
+    said: Finished,
+}
+
+impl Followed {
+    fn readme() -> Self {
+        Self::through(&[], &[], &[])
+    }
+
+    /// The README by hand, and then `name` in the same shell, with a free port for each of `ports`.
+    /// After the block that has the first text of one of `waits`, its command is waited for.
+    fn page(name: &str, ports: &[&str], waits: &[(&str, &str)]) -> Self {
+        let page = page(name);
+        let blocks: Vec<&str> = blocks(&page).collect();
+        for (text, _) in waits {
+            assert!(blocks.iter().any(|block| block.contains(text)), "{text}");
+        }
+        Self::through(&blocks, ports, waits)
+    }
+
+    fn through(blocks: &[&str], ports: &[&str], waits: &[(&str, &str)]) -> Self {
+        let (dir, programs) = (tempfile::tempdir().unwrap(), programs());
+        // Servers change their user: they may go through.
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        let place = dir.path().to_str().unwrap();
+        let mut script = format!("{PRELUDE}\n{}", by_hand());
+        for block in blocks {
+            script += block;
+            script += "\n";
+            for (_, condition) in waits.iter().filter(|(text, _)| block.contains(text)) {
+                script += &format!("until_true {condition}\n");
+            }
+        }
+        for port in ports {
+            script = script.replace(port, &free_port().to_string());
+        }
+        let script = script.replace("/tmp/hwkey-try", place).replace(
+            "$OLDPWD/target/release/libhwkey.so",
+            module().to_str().unwrap(),
+        );
+        let path = std::env::var("PATH").unwrap();
+        let said = Run::new("bash")
+            .dir(&repository())
+            .args(["-c", &script])
+            .env("PATH", format!("{}:{path}", programs.path().display()))
+            .finish();
+        assert!(said.ok, "{script}\n{}", said.all());
+        Self { dir, said }
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.dir.path().join(name)).unwrap()
+    }
+
+    #[track_caller]
+    fn says(&self, text: &str) {
+        assert!(
+            self.said.all().contains(text),
+            "{text}\n{}",
+            self.said.all()
+        );
+    }
+}
+
+/// The commands of the README. The machine has the packages already (ci/test), and the module is
+/// built.
+fn by_hand() -> String {
+    blocks(&page("README.md"))
+        .flat_map(str::lines)
+        .filter(|line| !line.starts_with("sudo apt-get") && !line.starts_with("cargo build"))
+        .map(|line| format!("{line}\n"))
         .collect()
+}
+
+/// A directory with what may not be the machine's own: sudo, which root needs not, and the Node.js
+/// under test.
+fn programs() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let sudo = dir.path().join("sudo");
+    fs::write(&sudo, "#!/bin/sh\nexec \"$@\"\n").unwrap();
+    fs::set_permissions(&sudo, Permissions::from_mode(0o755)).unwrap();
+    if let Some(node) = std::env::var_os("HWKEY_TEST_NODE").filter(|node| !node.is_empty()) {
+        symlink(node, dir.path().join("node")).unwrap();
+    }
+    dir
 }
 
 #[test]
 fn the_readme_can_be_followed_by_hand() {
-    let dir = tempfile::tempdir().unwrap();
-    let place = dir.path().to_str().unwrap();
-    // The machine has the packages already (ci/test), and the module is built.
-    let script: String = script(&page("README.md"))
-        .lines()
-        .filter(|line| !line.starts_with("sudo apt-get") && !line.starts_with("cargo build"))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    let script = script.replace("/tmp/hwkey-try", place).replace(
-        "$OLDPWD/target/release/libhwkey.so",
-        module().to_str().unwrap(),
-    );
-    let script = format!("set -eux\n{script}");
-    Run::new("bash")
-        .dir(&repository())
-        .args(["-c", &script])
-        .ok();
-    let reference = std::fs::read_to_string(dir.path().join("device.key.pem")).unwrap();
+    let followed = Followed::readme();
+    let reference = followed.read("device.key.pem");
     assert!(reference.contains("object=device"), "{reference}");
-    assert!(dir.path().join("signature").metadata().unwrap().len() > 60);
+    let signature = followed.dir.path().join("signature");
+    assert!(signature.metadata().unwrap().len() > 60);
+}
+
+#[test]
+fn the_page_on_openssl_cnf_tells_an_active_hwkey_from_a_missing_one() {
+    let followed = Followed::page("docs/openssl-cnf.md", &[], &[]);
+    // In the copy of Debian's file, in the README's, and by the module's name alone.
+    let printed = &followed.said.stdout;
+    assert_eq!(printed.matches("name: hwkey\n").count(), 3, "{printed}");
+    assert_eq!(printed.matches("status: active").count(), 5, "{printed}");
+    followed.says("hwkey: debug: logged in to token \"gateway\"");
+    followed.says("unregistered scheme");
+    followed.says("hwkey is not active");
+}
+
+#[test]
+fn the_page_on_keys_leads_to_their_uris_references_certificates_and_pins() {
+    let followed = Followed::page("docs/keys-and-uris.md", &[], &[]);
+    assert!(followed.read("web.key.pem").contains("id=%03;object=web"));
+    for listed in [
+        "id=%02;object=broker;type=private",
+        "id=%03;object=web;type=private",
+        "id=%03;object=web;type=cert",
+        "Verified OK",
+        "web.crt: OK",
+    ] {
+        followed.says(listed);
+    }
+    // The PIN sources were read, and nobody was asked.
+    assert!(!followed.said.stderr.contains("hwkey: "));
+    let list = Run::new("ls").args(["-lR"]).dir(followed.dir.path()).ok();
+    assert!(list.contains("-rw-r----- 1 root www-data "), "{list}");
+}
+
+#[test]
+fn the_page_on_mosquitto_ends_with_a_message_and_a_renewed_certificate() {
+    let followed = Followed::page(
+        "docs/mosquitto.md",
+        &["8883"],
+        &[
+            ("mosquitto -c mosquitto.conf &", "listening 8883"),
+            ("kill -HUP", "renewed"),
+        ],
+    );
+    assert_eq!(followed.read("received"), "61.5 degrees\n");
+    assert!(followed.said.stdout.contains("\nrefused\n"));
+    assert!(followed.said.stdout.contains("serial=2A"));
+    followed.says("u'device-1'");
+}
+
+#[test]
+fn every_program_on_its_page_reaches_the_server_with_its_certificate() {
+    let followed = Followed::page(
+        "docs/programs.md",
+        &["8443", "4433"],
+        &[("openssl s_server", "listening 4433")],
+    );
+    for program in ["curl", "python", "node", "s_client"] {
+        let answer = followed.read(&format!("{program}.out"));
+        assert!(
+            answer.contains("hello CN=device-1\n"),
+            "{program}: {answer}"
+        );
+    }
+    let answer = followed.read("s_server.out");
+    assert!(answer.contains("Verify return code: 0 (ok)"), "{answer}");
+}
+
+#[test]
+fn the_pages_have_exactly_the_options_that_the_module_asks_for() {
+    let source = page("provider/src/config.rs");
+    let list = source.split("const OPTIONS: ").nth(1).unwrap();
+    let list = list.split("];").next().unwrap();
+    let mut asked: Vec<&str> = list.split("c\"").skip(1).collect();
+    for name in &mut asked {
+        *name = name.split('"').next().unwrap();
+    }
+    asked.sort_unstable();
+    assert!(asked.contains(&"pin-source"), "{asked:?}");
+
+    let text = page("docs/openssl-cnf.md");
+    let options = text.split("\n## Options\n").nth(1).unwrap();
+    let options = options.split("\n## ").next().unwrap();
+    let headings = options
+        .lines()
+        .filter_map(|line| line.strip_prefix("### `"));
+    let mut explained: Vec<&str> = headings.map(|line| line.trim_end_matches('`')).collect();
+    explained.sort_unstable();
+    assert_eq!(explained, asked);
+
+    let manual = page("docs/man/hwkey.7");
+    let options = manual.split("\n.Sh CONFIGURATION\n").nth(1).unwrap();
+    let options = options.split("\n.Sh ").next().unwrap();
+    let items = options
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It Ic "));
+    let mut explained: Vec<&str> = items.map(|line| line.split(' ').next().unwrap()).collect();
+    explained.sort_unstable();
+    assert_eq!(explained, asked);
+}
+
+#[test]
+fn the_manual_page_has_no_fault() {
+    let manual = repository().join("docs/man/hwkey.7");
+    let man = Run::new("man")
+        .args(["--warnings", "-l"])
+        .arg(&manual)
+        .env("LC_ALL", "C.UTF-8")
+        .env("MANWIDTH", "80")
+        .finish();
+    assert!(man.ok && man.stderr.is_empty(), "{}", man.stderr);
+    assert!(man.stdout.contains("pkcs11-module-path"), "{}", man.stdout);
+    Run::new("mandoc")
+        .args(["-T", "lint", "-W", "warning"])
+        .arg(&manual)
+        .ok();
 }
 
 #[test]
@@ -57,7 +272,7 @@ fn the_example_configuration_loads_as_it_is() {
         .expect("a module line");
     let ours = format!("module = {}", module().display());
     let conf = dir.path().join("openssl.cnf");
-    std::fs::write(&conf, example.replace(line, &ours)).unwrap();
+    fs::write(&conf, example.replace(line, &ours)).unwrap();
     let providers = Run::new("openssl")
         .args(["list", "-providers"])
         .env("OPENSSL_CONF", &conf)

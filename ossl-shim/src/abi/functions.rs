@@ -105,6 +105,7 @@ functions! {
         *const CoreHandle, ProviderCallback, ProviderCallback, PropertiesCallback, *mut c_void) -> c_int;
     PROVIDER_DEREGISTER_CHILD_CB = 106: provider_deregister_child_cb(*const CoreHandle);
     PROVIDER_NAME = 107: provider_name(*const CoreHandle) -> *const c_char;
+    PROVIDER_UP_REF = 110: provider_up_ref(*const CoreHandle, c_int) -> c_int;
 
     // provider-base(7): what a provider offers.
     PROVIDER_TEARDOWN = 1024: provider_teardown(Ctx);

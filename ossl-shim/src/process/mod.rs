@@ -10,6 +10,7 @@ mod secret;
 
 pub use append_only::AppendOnly;
 pub use generation::Generation;
+pub use libc::O_NONBLOCK;
 pub use output::{SyslogLevel, write_stderr, write_syslog};
 pub use per_process::PerProcess;
 pub use secret::Secret;

@@ -5,8 +5,35 @@ use std::fmt::Write as _;
 /// Writes to standard error without the lock that `std::io::stderr` has, which a thread of the
 /// parent may have held at a fork. A closed or full standard error is ignored.
 pub fn write_stderr(text: &str) {
-    // SAFETY: the buffer has the given length.
-    unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
+    without_sigpipe(|| {
+        // SAFETY: the buffer has the given length.
+        unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) }
+    });
+}
+
+/// A standard error that nobody reads any more must not end the program: the signal of this one
+/// write is taken away again, without touching the program's handlers.
+fn without_sigpipe(write: impl FnOnce() -> isize) {
+    // SAFETY: the sets are initialised by sigemptyset before use; all calls are for this thread.
+    unsafe {
+        let mut pipe: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        let mut pending: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut pipe);
+        libc::sigaddset(&mut pipe, libc::SIGPIPE);
+        libc::sigpending(&mut pending);
+        let was_pending = libc::sigismember(&pending, libc::SIGPIPE) == 1;
+        libc::pthread_sigmask(libc::SIG_BLOCK, &pipe, &mut before);
+        let failed = write() < 0 && *libc::__errno_location() == libc::EPIPE;
+        if failed && !was_pending {
+            let now = libc::timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
+            libc::sigtimedwait(&pipe, std::ptr::null_mut(), &now);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+    }
 }
 
 /// Gives `text` to syslog(3) under the identity of the program.

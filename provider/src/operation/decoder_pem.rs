@@ -28,7 +28,9 @@ impl Decoder<HwKey> for PemDecoder {
                 continue;
             }
             let last = line.starts_with(b"-----END ");
-            block.extend(line);
+            // As OpenSSL does: white space at the end of a line means nothing.
+            block.extend(line.trim_ascii_end());
+            block.push(b'\n');
             if last {
                 break;
             }

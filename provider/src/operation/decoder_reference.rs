@@ -12,9 +12,6 @@ use crate::provider::HwKey;
 use crate::reference;
 use crate::uri::{Origin, Uri};
 
-/// No reference is longer than this many bytes.
-const LIMIT: usize = 64 * 1024;
-
 /// input=der for keys of the type `T`. OpenSSL asks one such decoder after the other.
 pub struct ReferenceDecoder<T>(PhantomData<T>);
 
@@ -29,7 +26,7 @@ impl<T: KeyType> Decoder<HwKey> for ReferenceDecoder<T> {
         passphrase: &mut Passphrase<'_>,
     ) -> Result<Option<Decoded<Key>>> {
         // OpenSSL asks with the DER of any key; what is ours the first step has read before.
-        let Ok(text) = reference::uri_from_der(&input.rest(LIMIT)?) else {
+        let Ok(text) = reference::uri_from_der(&input.rest(reference::LIMIT)?) else {
             return Ok(None);
         };
         let key = match provider.readings.take_over(&text) {

@@ -13,12 +13,16 @@ pub struct TextEncoder;
 
 impl Encoder<HwKey> for TextEncoder {
     fn does(selection: Selection) -> bool {
-        // A public key alone is printed by the default provider.
-        selection.private_key()
+        // A public key alone is printed by the default provider. Parameters alone are not left to
+        // it: it would get an RSA key without numbers, and crashes (OpenSSL 3.0's rsa_to_text).
+        selection.private_key() || (selection.parameters() && !selection.public_key())
     }
 
-    fn encode(_: &HwKey, key: &Key, _: Selection, out: &mut Bio<'_>) -> Result<()> {
-        let text = describe(key);
+    fn encode(_: &HwKey, key: &Key, selection: Selection, out: &mut Bio<'_>) -> Result<()> {
+        let text = match selection.private_key() {
+            true => describe(key),
+            false => Ok(parameters(key.public())),
+        };
         let text = text.map_err(|error| Error::new(Reason::Internal, error.to_string()))?;
         Ok(out.write_all(text.as_bytes())?)
     }
@@ -44,6 +48,18 @@ fn describe(key: &Key) -> std::result::Result<String, std::fmt::Error> {
         PublicKey::Edwards { point, .. } => hex_block(&mut text, "pub", point, false)?,
     }
     Ok(text)
+}
+
+/// `EVP_PKEY_print_params`: the curve. Other keys have no parameters.
+fn parameters(public: &PublicKey) -> String {
+    match public {
+        PublicKey::Ec { curve, .. } => {
+            let group = curve.group_name().to_string_lossy();
+            let bits = curve.bits();
+            format!("ECDSA-Parameters: ({bits} bit)\nASN1 OID: {group}\nCurve: {curve}\n")
+        }
+        _ => String::new(),
+    }
 }
 
 fn hex_block(text: &mut String, title: &str, bytes: &[u8], is_number: bool) -> std::fmt::Result {

@@ -9,7 +9,7 @@ use ossl_shim::{KeyManagement, Operation, Selection};
 use super::encoder_private::refusal;
 use crate::error::{Error, Reason, Result};
 use crate::key::Key;
-use crate::provider::{HwKey, LISTED_FIRST};
+use crate::provider::{HwKey, NOT_A_KEY_MAKER};
 
 /// One of OpenSSL's key types.
 pub trait KeyType: 'static {
@@ -57,9 +57,12 @@ impl<T: KeyType> KeyManagement<HwKey> for Keys<T> {
         true
     }
 
-    fn matches(key: &Key, other: &Key, _: Selection) -> bool {
-        // Equal public halves have equal parameters and one private half.
-        key.public() == other.public()
+    fn matches(key: &Key, other: &Key, selection: Selection) -> bool {
+        // Equal public halves have one private half.
+        match selection.only_parameters() {
+            true => key.public().has_parameters_of(other.public()),
+            false => key.public() == other.public(),
+        }
     }
 
     fn params(key: &Key, out: &mut ParamsOut<'_>) -> Result<()> {
@@ -85,7 +88,7 @@ impl<T: KeyType> KeyManagement<HwKey> for Keys<T> {
 
     /// OpenSSL came to us for a key that is to be made in software.
     fn generate(_: &HwKey, _: Selection, _: &ParamsIn<'_>) -> Result<Key> {
-        Err(Error::new(Reason::NotForSoftwareKeys, LISTED_FIRST).stopping(
+        Err(Error::new(Reason::NotForSoftwareKeys, NOT_A_KEY_MAKER).stopping(
             "making a key (this version of hwkey uses keys that exist; make them with pkcs11-tool)",
         ))
     }

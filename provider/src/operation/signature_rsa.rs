@@ -79,9 +79,9 @@ impl Hashed for RsaPadding {
     }
 
     fn sign(&self, message: &Message, hashed: &[u8], signature: &mut [u8]) -> Result<usize> {
-        message
-            .key()?
-            .sign(&self.scheme(message)?, hashed, signature)
+        let (key, scheme) = (message.key()?, self.scheme(message)?);
+        check_fits(&scheme, hashed.len(), Self::max_size(key)?)?;
+        key.sign(&scheme, hashed, signature)
     }
 
     fn verify(&self, message: &Message, hashed: &[u8], signature: &[u8]) -> Result<bool> {
@@ -154,6 +154,24 @@ impl RsaPadding {
     }
 }
 
+/// Tokens say of wrong lengths all sorts of things (SoftHSM: CKR_GENERAL_ERROR). `size` is that of
+/// the modulus in bytes.
+fn check_fits(scheme: &Scheme, length: usize, size: usize) -> Result<()> {
+    // RFC 8017 §9.2: at least eleven bytes of padding.
+    let room = size.saturating_sub(11);
+    let problem = match scheme {
+        Scheme::RsaPkcs1 { digest: None } if length > room => {
+            format!("at most {room} fit this key")
+        }
+        Scheme::RsaRaw if length != size => format!("without padding it must have {size}"),
+        _ => return Ok(()),
+    };
+    Err(Error::new(
+        Reason::InvalidData,
+        format!("the data to sign has {length} bytes; {problem}"),
+    ))
+}
+
 fn bits(key: &Key) -> Result<usize> {
     match key.public() {
         public @ PublicKey::Rsa { .. } => Ok(public.bits()),
@@ -220,12 +238,22 @@ impl Salt {
                 ),
             )
         })?;
-        Ok(match self {
+        let salt = match self {
             Self::Digest => digest.size(),
             Self::Max => max,
             Self::DigestMax => max.min(digest.size()),
             Self::Bytes(bytes) => bytes,
-        })
+        };
+        if salt > max {
+            return Err(Error::new(
+                Reason::InvalidParameter,
+                format!(
+                    "an RSA-PSS salt of {salt} bytes; with {} a key of {bits} bits has room for {max}",
+                    digest.name()
+                ),
+            ));
+        }
+        Ok(salt)
     }
 
     fn answer(self, out: &mut ParamsOut<'_>) -> Result<()> {

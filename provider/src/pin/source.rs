@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use ossl_shim::process::is_privileged;
+use ossl_shim::process::{O_NONBLOCK, is_privileged};
 
 use crate::error::{Error, Reason, Result, system_text};
 use crate::pin::Pin;
@@ -88,8 +88,18 @@ impl PinSource {
             );
             self.unusable(&problem)
         };
-        let mut file = File::open(path).map_err(io)?;
-        let mode = file.metadata().map_err(io)?.permissions().mode();
+        // A FIFO that nobody writes to would hold up every thread that waits for the login.
+        let mut options = File::options();
+        let mut file = options
+            .read(true)
+            .custom_flags(O_NONBLOCK)
+            .open(path)
+            .map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        if !metadata.is_file() {
+            return Err(self.unusable("it is not a regular file"));
+        }
+        let mode = metadata.permissions().mode();
         if must_be_private && mode & 0o007 != 0 {
             let path = path.display();
             return Err(self.unusable(&format!(

@@ -121,7 +121,12 @@ impl Pkcs11Uri {
     fn set_query(&mut self, part: &Part<'_>) -> Result<()> {
         match part.name {
             "pin-value" => {
-                let pin = Pin::copied(&Zeroizing::new(part.bytes()?));
+                let value = Zeroizing::new(part.bytes()?);
+                if value.is_empty() {
+                    // Sent to the token it would cost a try.
+                    return Err(part.malformed("is empty"));
+                }
+                let pin = Pin::copied(&value);
                 self.pin_value = Some(pin.ok_or_else(|| part.malformed("is too long for a PIN"))?);
             }
             "pin-source" => {

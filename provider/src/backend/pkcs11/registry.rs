@@ -34,7 +34,15 @@ pub fn modules(config: &Config, uri: &Pkcs11Uri) -> Result<Vec<&'static Module>>
     if config.module_paths.is_empty() {
         return Ok(vec![open(&proxy()?)?]);
     }
-    config.module_paths.iter().map(|path| open(path)).collect()
+    let mut modules: Vec<&'static Module> = Vec::new();
+    for path in &config.module_paths {
+        let module = open(path)?;
+        // Two paths may lead to one file (a symbolic link); its tokens are there once.
+        if !modules.iter().any(|known| std::ptr::eq(*known, module)) {
+            modules.push(module);
+        }
+    }
+    Ok(modules)
 }
 
 /// The module at `path`, opened once.
