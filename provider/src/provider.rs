@@ -195,9 +195,9 @@ impl HwKey {
                 return Err(Error::new(
                     Reason::NoDefaultProvider,
                     "looking for a provider that verifies, hashes and speaks TLS: only hwkey is \
-                     active; add \"default = default_sect\" before hwkey in the [provider_sect] of \
-                     openssl.cnf, with \"[default_sect]\" and \"activate = 1\" below it (on the \
-                     command line: -provider default)",
+                     active; add \"default = default_sect\" before hwkey in openssl.cnf, in the section \
+                     that \"providers\" names, and a section \"[default_sect]\" with \"activate = 1\" (on \
+                     the command line: -provider default)",
                 ));
             }
             let settled = neighbours

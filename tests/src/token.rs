@@ -98,8 +98,7 @@ impl Token {
 
     /// Lets `group` use what is on the token now, and change nothing. SoftHSM 2.6.1 rewrites
     /// `token.object` at each login if it may, and other processes that read it meanwhile see no
-    /// token. Two limits: it opens no token whose `generation` it can't write, and a process whose
-    /// own login could not rewrite `token.object` lists the token no more.
+    /// token. (A process whose own login could not rewrite it lists the token no more.)
     pub fn share_with(&self, group: &str) {
         let owner = format!("root:{group}");
         self.tool("chown").args(["-R", &owner, "tokens"]).ok();

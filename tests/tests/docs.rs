@@ -88,7 +88,7 @@ impl Followed {
             script = script.replace(port, &free_port().to_string());
         }
         let script = script.replace("/tmp/hwkey-try", place).replace(
-            "$OLDPWD/target/release/libhwkey.so",
+            "$PWD/target/release/libhwkey.so",
             module().to_str().unwrap(),
         );
         let path = std::env::var("PATH").unwrap();
@@ -150,10 +150,10 @@ fn the_readme_can_be_followed_by_hand() {
 #[test]
 fn the_page_on_openssl_cnf_tells_an_active_hwkey_from_a_missing_one() {
     let followed = Followed::page("docs/openssl-cnf.md", &[], &[]);
-    // In the copy of Debian's file, in the README's, and by the module's name alone.
+    // In the README's file (there and here), in the copy of Debian's, and by the module's name alone.
     let printed = &followed.said.stdout;
-    assert_eq!(printed.matches("name: hwkey\n").count(), 3, "{printed}");
-    assert_eq!(printed.matches("status: active").count(), 5, "{printed}");
+    assert_eq!(printed.matches("name: hwkey\n").count(), 4, "{printed}");
+    assert_eq!(printed.matches("status: active").count(), 7, "{printed}");
     followed.says("hwkey: debug: logged in to token \"gateway\"");
     followed.says("unregistered scheme");
     followed.says("hwkey is not active");

@@ -53,7 +53,7 @@ fn without_the_default_provider_the_lines_to_add_are_told() {
         &[
             "only hwkey is active",
             "\"default = default_sect\"",
-            "[provider_sect]",
+            "the section that \"providers\" names",
             "\"[default_sect]\"",
             "\"activate = 1\"",
         ],

@@ -18,7 +18,7 @@ fn a_wrong_pin_is_reported_with_the_tokens_code() {
         &[
             &format!("logging in to {}", identity(&bench, "gateway")),
             "C_Login: CKR_PIN_INCORRECT",
-            "check the PIN at its source",
+            "correct the PIN at its source",
         ],
     );
     let slots = bench

@@ -80,7 +80,7 @@ fn a_reference_file_gives_the_same_errors_as_its_uri() {
         &[
             &format!("logging in to {}", identity(&bench, "gateway")),
             "C_Login: CKR_PIN_INCORRECT",
-            "check the PIN at its source",
+            "correct the PIN at its source",
         ],
     );
 }

@@ -121,7 +121,7 @@ fn a_refused_pin_is_sent_once_and_the_corrected_one_works_in_the_same_process() 
     // The first failure has the token's code, the second says why it did not ask the token.
     assert!(outcomes[0].contains("CKR_PIN_INCORRECT"), "{}", outcomes[0]);
     assert!(
-        outcomes[1].contains("refused before and is not sent again"),
+        outcomes[1].contains("was refused before, and this process does not send it again"),
         "{}",
         outcomes[1]
     );

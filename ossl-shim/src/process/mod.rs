@@ -15,6 +15,12 @@ pub use output::{SyslogLevel, write_stderr, write_syslog};
 pub use per_process::PerProcess;
 pub use secret::Secret;
 
+/// The user that the program acts as, geteuid(2).
+pub fn user_id() -> u32 {
+    // SAFETY: geteuid has no preconditions and does not fail.
+    unsafe { libc::geteuid() }
+}
+
 /// Whether the program runs with rights that its user does not have (set-user-ID, capabilities):
 /// then its environment is not to be trusted. getauxval(3), `AT_SECURE`.
 pub fn is_privileged() -> bool {

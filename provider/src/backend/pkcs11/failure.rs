@@ -90,7 +90,7 @@ fn meaning(code: RvError) -> (Reason, &'static str) {
     match code {
         RvError::PinIncorrect => (
             Reason::PinRefused,
-            "check the PIN at its source; it will not be sent again until it changes",
+            "correct the PIN at its source; this process does not send it again until it changes",
         ),
         RvError::PinInvalid | RvError::PinLenRange => (
             Reason::PinRefused,
@@ -149,7 +149,7 @@ fn meaning(code: RvError) -> (Reason, &'static str) {
         }
         _ => (
             Reason::TokenFailed,
-            "look into the log of the token's own software; HWKEY_LOG=debug shows each call",
+            "look into the log of the token's own software; HWKEY_LOG=debug shows the steps",
         ),
     }
 }

@@ -91,7 +91,7 @@ pub fn log_in(
         let pin = pin_for(token, policy, given, login)?;
         let accepted = c_login(token, &session, User::User, Some(&pin))?;
         if policy.keep && accepted {
-            token.pins.keep(pin);
+            token.pins.keep(pin.value);
         }
     }
     session.become_anchor();
@@ -134,29 +134,38 @@ fn check_state(token: &Token, info: &TokenInfo, policy: &PinPolicy) -> Result<()
     Ok(())
 }
 
+/// A PIN with where it came from, for messages.
+struct Sourced {
+    value: Pin,
+    origin: String,
+}
+
 /// The PIN to be sent: exactly one, the first that there is. A second one is never tried.
 fn pin_for(
     token: &Token,
     policy: &PinPolicy,
     given: Option<&Pin>,
     login: &mut Login<'_, '_>,
-) -> Result<Pin> {
+) -> Result<Sourced> {
     let identity = &token.identity;
+    let sourced = |value: Pin, origin: &str| Sourced {
+        value,
+        origin: origin.to_owned(),
+    };
+    let kept = || Some(sourced(token.pins.kept()?, "kept from before"));
     let pin = match (given.and_then(|pin| Pin::copied(pin)), &policy.source) {
-        (Some(pin), _) => pin,
+        (Some(pin), _) => sourced(pin, "from the URI"),
         (None, Some(source)) => match source.read() {
-            Ok(pin) => pin,
+            Ok(pin) => sourced(pin, &format!("from {source}")),
             // A worker that gave up root's rights can't read root's file.
-            Err(error) => token
-                .pins
-                .kept()
-                .ok_or_else(|| error.within(&format!("logging in to {identity}")))?,
+            Err(error) => {
+                kept().ok_or_else(|| error.within(&format!("logging in to {identity}")))?
+            }
         },
-        (None, None) => token
-            .pins
-            .kept()
-            .or_else(|| login.ask(&format!("{identity} (PIN)")))
-            .ok_or_else(|| {
+        (None, None) => {
+            let asked = |pin| sourced(pin, "from the program's prompt");
+            let pin = kept().or_else(|| login.ask(&format!("{identity} (PIN)")).map(asked));
+            pin.ok_or_else(|| {
                 Error::new(
                     Reason::PinRequired,
                     format!(
@@ -165,14 +174,17 @@ fn pin_for(
                          ?pin-source=file:/path/to/pin to the URI"
                     ),
                 )
-            })?,
+            })?
+        }
     };
-    if token.pins.is_refused(&pin) {
+    if token.pins.is_refused(&pin.value) {
         return Err(Error::new(
             Reason::PinRefused,
             format!(
-                "logging in to {identity}: this PIN was refused before and is not sent again; \
-                 correct it at its source"
+                "logging in to {identity}: the PIN {} was refused before, and this process does not \
+                 send it again; correct it at its source, then restart the program if that PIN was \
+                 only set on the token since",
+                pin.origin
             ),
         ));
     }
@@ -180,9 +192,14 @@ fn pin_for(
 }
 
 /// `Ok(false)` if somebody else in this process had logged in, so that the PIN was not looked at.
-fn c_login(token: &'static Token, session: &Lease, user: User, pin: Option<&Pin>) -> Result<bool> {
+fn c_login(
+    token: &'static Token,
+    session: &Lease,
+    user: User,
+    pin: Option<&Sourced>,
+) -> Result<bool> {
     let raw = token.module.raw();
-    let outcome = raw.login(session, user, pin.map(|pin| &**pin));
+    let outcome = raw.login(session, user, pin.map(|pin| &*pin.value));
     let Err(error) = outcome else {
         log::debug!("logged in to {}", token.identity);
         return Ok(true);
@@ -191,13 +208,17 @@ fn c_login(token: &'static Token, session: &Lease, user: User, pin: Option<&Pin>
         Some(RvError::UserAlreadyLoggedIn) => return Ok(false),
         Some(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange) => {
             if let Some(pin) = pin {
-                token.pins.refuse(pin);
+                token.pins.refuse(&pin.value);
             }
         }
         _ => {}
     }
     let tries = tries_left(token).unwrap_or_default();
-    let attempted = format!("logging in to {}{tries}", token.identity);
+    let origin = pin.map_or("of its own PIN pad", |pin| pin.origin.as_str());
+    let attempted = format!(
+        "logging in to {} with the PIN {origin}{tries}",
+        token.identity
+    );
     Err(failed(&attempted, &error))
 }
 

@@ -142,7 +142,8 @@ impl Request<'_> {
         Err(Error::new(
             Reason::AmbiguousToken,
             format!(
-                "looking for {}: the URI fits {}; add token= or serial= to it",
+                "looking for {}: the URI fits {}; add token= or serial= to it (in a shell, put the URI \
+                 into quotes)",
                 self.uri,
                 some_of(&names)
             ),
@@ -258,7 +259,11 @@ impl Request<'_> {
         let names: Vec<String> = all
             .iter()
             .filter(|object| self.wanted.include(object))
-            .map(|object| format!("\"{}\"", object.name()))
+            .map(|object| match self.pattern.id {
+                // Ids are bytes: id=%01, not id=01.
+                Some(_) => object.pattern().to_string(),
+                None => format!("\"{}\"", object.name()),
+            })
             .collect();
         Error::new(
             Reason::NoSuchKey,
@@ -274,6 +279,7 @@ impl Request<'_> {
     fn ambiguous(&self, token: &Token, keys: &[&Object]) -> Error {
         let keys: Vec<String> = keys.iter().map(|key| key.pattern().to_string()).collect();
         let cure = match (&self.pattern.id, &self.pattern.label) {
+            (None, None) => "add object= or id= to it (in a shell, put the URI into quotes)",
             (None, _) => "add id= to it",
             (_, None) => "add object= to it",
             _ => "give one of them another id or label (pkcs11-tool --set-id)",

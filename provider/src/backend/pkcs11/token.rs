@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::mechanism::MechanismType;
 use cryptoki::slot::TokenInfo;
-use ossl_shim::process::PerProcess;
+use ossl_shim::process::{PerProcess, user_id};
 use p11_raw::SlotId;
 
 use super::failure::{code, describe, failed, leaves_sessions_open};
@@ -146,7 +146,14 @@ impl Token {
     fn gone(&self) -> Error {
         Error::new(
             Reason::NoSuchToken,
-            format!("{} is gone; insert it, then try again", self.identity),
+            format!(
+                "{} is not to be seen any more by this process (user id {}, process {}): it was \
+                 taken out, or this user may not use its files, its configuration (SOFTHSM2_CONF) or \
+                 its socket",
+                self.identity,
+                user_id(),
+                std::process::id()
+            ),
         )
     }
 }
