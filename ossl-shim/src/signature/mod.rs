@@ -16,10 +16,15 @@ use crate::abi::functions::{
 };
 use crate::abi::{OsslDispatch, OsslParam, UnsignedChar};
 use crate::boundary::enter;
-use crate::fault::Fault;
 use crate::ownership::{ContextRef, Held, HeldKey, Owned};
 use crate::params::{Descriptor, ParamsIn, ParamsOut};
 use crate::provider::Provider;
+
+mod sign;
+mod verify;
+
+use sign::{digest_sign, digest_sign_final, digest_sign_init, digest_sign_update, sign, sign_init};
+use verify::{digest_verify, digest_verify_final, digest_verify_init, verify, verify_init};
 
 /// A signature algorithm; the value is one operation's context.
 pub trait Signature<P: Provider>: Sized + Send + 'static {
@@ -179,62 +184,6 @@ unsafe extern "C" fn dupctx<P: Provider, T: Signature<P>>(ctx: *mut c_void) -> *
     })
 }
 
-unsafe extern "C" fn sign_init<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    keydata: *mut c_void,
-    params: *const OsslParam,
-) -> c_int {
-    // SAFETY: the core's arguments, passed on.
-    unsafe { start::<P, T>(ctx, c"signature_sign_init", keydata, params, T::sign_init) }
-}
-
-unsafe extern "C" fn verify_init<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    keydata: *mut c_void,
-    params: *const OsslParam,
-) -> c_int {
-    // SAFETY: the core's arguments, passed on.
-    unsafe {
-        start::<P, T>(
-            ctx,
-            c"signature_verify_init",
-            keydata,
-            params,
-            T::verify_init,
-        )
-    }
-}
-
-unsafe extern "C" fn digest_sign_init<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    digest: *const c_char,
-    keydata: *mut c_void,
-    params: *const OsslParam,
-) -> c_int {
-    let begin = |operation: &mut T, key: Option<&P::Key>| {
-        // SAFETY: the digest name is null or a C string.
-        let digest = unsafe { digest_name(digest) };
-        operation.digest_sign_init(digest.as_deref(), key)
-    };
-    // SAFETY: the core's arguments, passed on.
-    unsafe { start::<P, T>(ctx, c"signature_digest_sign_init", keydata, params, begin) }
-}
-
-unsafe extern "C" fn digest_verify_init<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    digest: *const c_char,
-    keydata: *mut c_void,
-    params: *const OsslParam,
-) -> c_int {
-    let begin = |operation: &mut T, key: Option<&P::Key>| {
-        // SAFETY: the digest name is null or a C string.
-        let digest = unsafe { digest_name(digest) };
-        operation.digest_verify_init(digest.as_deref(), key)
-    };
-    // SAFETY: the core's arguments, passed on.
-    unsafe { start::<P, T>(ctx, c"signature_digest_verify_init", keydata, params, begin) }
-}
-
 /// Begins an operation with a key, then sets its parameters.
 ///
 /// # Safety
@@ -267,186 +216,6 @@ unsafe fn digest_name(name: *const c_char) -> Option<String> {
     // SAFETY: the caller's promise.
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
     (!name.is_empty()).then(|| name.into_owned())
-}
-
-unsafe extern "C" fn verify<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    signature: *const UnsignedChar,
-    size: usize,
-    data: *const UnsignedChar,
-    data_size: usize,
-) -> c_int {
-    // SAFETY: the core passes our context, its buffers and their sizes.
-    unsafe {
-        let (signature, data) = (bytes(signature, size), bytes(data, data_size));
-        on::<P, T>(ctx, c"signature_verify", |context, operation| {
-            let core = &context.get().core;
-            Ok(core.shielded(|| operation.verify(data, signature))?.into())
-        })
-    }
-}
-
-unsafe extern "C" fn digest_verify_final<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    signature: *const UnsignedChar,
-    size: usize,
-) -> c_int {
-    // SAFETY: as `verify`.
-    unsafe {
-        let signature = bytes(signature, size);
-        on::<P, T>(
-            ctx,
-            c"signature_digest_verify_final",
-            |context, operation| {
-                let core = &context.get().core;
-                Ok(core
-                    .shielded(|| operation.digest_verify_final(signature))?
-                    .into())
-            },
-        )
-    }
-}
-
-unsafe extern "C" fn digest_verify<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    signature: *const UnsignedChar,
-    size: usize,
-    message: *const UnsignedChar,
-    message_size: usize,
-) -> c_int {
-    // SAFETY: as `verify`.
-    unsafe {
-        let (signature, message) = (bytes(signature, size), bytes(message, message_size));
-        on::<P, T>(ctx, c"signature_digest_verify", |context, operation| {
-            let core = &context.get().core;
-            Ok(core
-                .shielded(|| operation.digest_verify(message, signature))?
-                .into())
-        })
-    }
-}
-
-unsafe extern "C" fn digest_sign_update<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    data: *const UnsignedChar,
-    size: usize,
-) -> c_int {
-    // SAFETY: the core passes our context and `size` readable bytes.
-    unsafe {
-        let data = bytes(data, size);
-        on::<P, T>(ctx, c"signature_digest_sign_update", |_, operation| {
-            operation.digest_sign_update(data)?;
-            Ok(1)
-        })
-    }
-}
-
-unsafe extern "C" fn sign<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    signature: *mut UnsignedChar,
-    written: *mut usize,
-    size: usize,
-    data: *const UnsignedChar,
-    data_size: usize,
-) -> c_int {
-    // SAFETY: the core passes our context, its buffers and their sizes.
-    unsafe {
-        let data = bytes(data, data_size);
-        on::<P, T>(ctx, c"signature_sign", |context, operation| {
-            into_buffer(
-                context,
-                operation,
-                signature,
-                written,
-                size,
-                |operation, out| operation.sign(data, out),
-            )
-        })
-    }
-}
-
-unsafe extern "C" fn digest_sign<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    signature: *mut UnsignedChar,
-    written: *mut usize,
-    size: usize,
-    message: *const UnsignedChar,
-    message_size: usize,
-) -> c_int {
-    // SAFETY: as `sign`.
-    unsafe {
-        let message = bytes(message, message_size);
-        on::<P, T>(ctx, c"signature_digest_sign", |context, operation| {
-            into_buffer(
-                context,
-                operation,
-                signature,
-                written,
-                size,
-                |operation, out| operation.digest_sign(message, out),
-            )
-        })
-    }
-}
-
-unsafe extern "C" fn digest_sign_final<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    signature: *mut UnsignedChar,
-    written: *mut usize,
-    size: usize,
-) -> c_int {
-    // SAFETY: as `sign`.
-    unsafe {
-        on::<P, T>(ctx, c"signature_digest_sign_final", |context, operation| {
-            into_buffer(
-                context,
-                operation,
-                signature,
-                written,
-                size,
-                T::digest_sign_final,
-            )
-        })
-    }
-}
-
-/// Answers the size if there is no buffer, else signs into it.
-///
-/// # Safety
-/// `signature` must be null or have `size` writable bytes; `written` must be writable.
-unsafe fn into_buffer<P: Provider, T: Signature<P>>(
-    context: ContextRef<P>,
-    operation: &mut T,
-    signature: *mut UnsignedChar,
-    written: *mut usize,
-    size: usize,
-    sign: impl FnOnce(&mut T, &mut [u8]) -> Result<usize, P::Error>,
-) -> Result<c_int, P::Error> {
-    // SAFETY: the caller's promise.
-    let written = unsafe { written.as_mut() }.ok_or(Fault::Null("the signature's size"))?;
-    let needed = operation.max_size()?;
-    if signature.is_null() {
-        *written = needed;
-        return Ok(1);
-    }
-    if size < needed {
-        return Err(Fault::BufferTooSmall {
-            needed,
-            given: size,
-        }
-        .into());
-    }
-    // Into memory of our own: the caller's may be uninitialised, or be the input at the same time.
-    let mut made = vec![0; needed];
-    let length = context.get().core.shielded(|| sign(operation, &mut made))?;
-    let made = made.get(..length).ok_or(Fault::BufferTooSmall {
-        needed: length,
-        given: needed,
-    })?;
-    // SAFETY: `signature` has `size` writable bytes, and `made` has no more than `needed`.
-    unsafe { ptr::copy_nonoverlapping(made.as_ptr(), signature.cast(), length) };
-    *written = length;
-    Ok(1)
 }
 
 unsafe extern "C" fn get_ctx_params<P: Provider, T: Signature<P>>(
