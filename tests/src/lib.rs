@@ -117,6 +117,20 @@ impl Bench {
         run
     }
 
+    /// An `openssl s_server` with this key that demands a certificate of the same CA, and its port.
+    pub fn demanding_server(&self, key: &str, certificate: &str) -> (u16, Background) {
+        let port = free_port();
+        let accept = port.to_string();
+        let server = self
+            .openssl(
+                "s_server -accept {} -key {} -cert {} -CAfile {} -Verify 1 -verify_return_error -www",
+                &[&accept, key, certificate, certificate],
+            )
+            .background(Some(&self.path("server.log")));
+        wait_for_port(port);
+        (port, server)
+    }
+
     /// Writes the reference PEM of the key `label` and a certificate it signed itself; returns
     /// their file names, relative to the bench's directory.
     pub fn self_signed(&self, label: &str) -> (String, String) {

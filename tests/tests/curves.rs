@@ -1,7 +1,7 @@
 //! Keys on less common curves, as far as the token has them: each gives a request, a certificate and
 //! a signature that the default provider verifies.
 
-use hwkey_tests::{Bench, KeyType, free_port, wait_for_port};
+use hwkey_tests::{Bench, KeyType};
 
 const CURVES: [&str; 6] = [
     "secp224r1",
@@ -41,15 +41,7 @@ fn certify(bench: &Bench) -> (String, String) {
 
 /// Mutual TLS with the key at both ends.
 fn connect(bench: &Bench, (key, certificate): &(String, String)) {
-    let port = free_port();
-    let accept = port.to_string();
-    let _server = bench
-        .openssl(
-            "s_server -accept {} -key {} -cert {} -CAfile {} -Verify 1 -verify_return_error -www",
-            &[&accept, key, certificate, certificate],
-        )
-        .background(Some(&bench.path("server.log")));
-    wait_for_port(port);
+    let (port, _server) = bench.demanding_server(key, certificate);
     for version in ["tls1_2", "tls1_3"] {
         let line = format!(
             "s_client -connect 127.0.0.1:{port} -{version} -key {{}} -cert {{}} -CAfile {{}} \

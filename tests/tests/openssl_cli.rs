@@ -1,6 +1,6 @@
 //! The `openssl` program with hardware keys; the default provider verifies what hwkey signed.
 
-use hwkey_tests::{Bench, KeyType, free_port, wait_for_port};
+use hwkey_tests::{Bench, KeyType};
 
 const KEYS: [(KeyType, &str, &str); 3] = [
     (KeyType::P256, "p256", "01"),
@@ -189,15 +189,7 @@ fn both_ends_of_tls_12_and_13_use_the_token() {
     let bench = bench();
     for (_, label, _) in KEYS {
         let (key, certificate) = bench.self_signed(label);
-        let port = free_port();
-        let accept = port.to_string();
-        let _server = bench
-            .openssl(
-                "s_server -accept {} -key {} -cert {} -CAfile {} -Verify 1 -verify_return_error -www",
-                &[&accept, &key, &certificate, &certificate],
-            )
-            .background(Some(&bench.path("server.log")));
-        wait_for_port(port);
+        let (port, _server) = bench.demanding_server(&key, &certificate);
         for version in ["tls1_2", "tls1_3"] {
             let line = format!(
                 "s_client -connect 127.0.0.1:{port} -{version} -key {{}} -cert {{}} -CAfile {{}} \
