@@ -174,7 +174,8 @@ impl Config {
                 self.log_level = Some(level.ok_or("error, warn, info, debug, trace")?);
             }
             "log-target" => {
-                self.log_target = Target::parse(value).ok_or("stderr, syslog, file:PATH")?;
+                self.log_target =
+                    Target::parse(value).ok_or("stderr, syslog, file:/absolute/path")?;
             }
             _ => {}
         }
@@ -253,7 +254,8 @@ mod tests {
     fn a_bad_value_names_the_option_the_value_and_what_is_accepted() {
         assert!(fault("pin-keep", "maybe").contains("pin-keep = maybe; accepted: yes, no"));
         assert!(fault("log-level", "loud").contains("error, warn, info, debug, trace"));
-        assert!(fault("log-target", "printer").contains("stderr, syslog, file:PATH"));
+        assert!(fault("log-target", "printer").contains("stderr, syslog, file:/absolute/path"));
+        assert!(fault("log-target", "file:hwkey.log").contains("file:/absolute/path"));
         assert!(fault("digest", "token").contains("digest = token"));
         assert!(fault("pin-prompt", "tty").contains("pin-prompt = tty"));
         assert!(fault("pkcs11-module-path", "m.so").contains("absolute paths"));

@@ -22,14 +22,14 @@ pub enum Target {
 }
 
 impl Target {
-    /// `stderr`, `syslog` or `file:PATH`.
+    /// `stderr`, `syslog` or `file:PATH`; a relative path would be another file in each program.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "stderr" => Some(Self::Stderr),
             "syslog" => Some(Self::Syslog),
             _ => {
                 let path = text.strip_prefix("file:")?;
-                (!path.is_empty()).then(|| Self::File(path.into()))
+                path.starts_with('/').then(|| Self::File(path.into()))
             }
         }
     }

@@ -80,7 +80,7 @@ fn a_bad_option_stops_hardware_keys_only() {
         (
             "log-target",
             "printer",
-            "log-target = printer; accepted: stderr, syslog, file:PATH",
+            "log-target = printer; accepted: stderr, syslog, file:/absolute/path",
         ),
         (
             "pin-file-mode",
