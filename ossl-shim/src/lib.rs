@@ -10,7 +10,7 @@
 //! module made with it links no libcrypto and runs with any OpenSSL from 3.0.
 //!
 //! ```text
-//! OpenSSL ──► extern "C" entry (one per function, in keymgmt.rs, signature.rs, …)
+//! OpenSSL ──► extern "C" entry (one per function, in keymgmt.rs, signature/, …)
 //!                 boundary.rs: catch panics, turn Err into queue entries
 //!                 params/, bio.rs, passphrase.rs: C arguments to Rust
 //!             ──► trait method of the provider (safe Rust)
