@@ -51,20 +51,18 @@ unsafe impl Send for Core {}
 // SAFETY: as above.
 unsafe impl Sync for Core {}
 
-type CoreFn<F> = Option<F>;
-
 /// The functions taken from the core's dispatch table. Those that are missing (a core may leave
 /// any out) turn their operation into nothing or an error.
 #[derive(Default, Clone, Copy)]
 pub(crate) struct Calls {
-    get_params: CoreFn<unsafe extern "C" fn(*const CoreHandle, *mut OsslParam) -> c_int>,
-    new_error: CoreFn<unsafe extern "C" fn(*const CoreHandle)>,
+    get_params: Option<unsafe extern "C" fn(*const CoreHandle, *mut OsslParam) -> c_int>,
+    new_error: Option<unsafe extern "C" fn(*const CoreHandle)>,
     set_error_debug:
-        CoreFn<unsafe extern "C" fn(*const CoreHandle, *const c_char, c_int, *const c_char)>,
-    vset_error: CoreFn<unsafe extern "C" fn(*const CoreHandle, u32, *const c_char, VaList)>,
-    set_error_mark: CoreFn<unsafe extern "C" fn(*const CoreHandle) -> c_int>,
-    pop_error_to_mark: CoreFn<unsafe extern "C" fn(*const CoreHandle) -> c_int>,
-    register_child_cb: CoreFn<
+        Option<unsafe extern "C" fn(*const CoreHandle, *const c_char, c_int, *const c_char)>,
+    vset_error: Option<unsafe extern "C" fn(*const CoreHandle, u32, *const c_char, VaList)>,
+    set_error_mark: Option<unsafe extern "C" fn(*const CoreHandle) -> c_int>,
+    pop_error_to_mark: Option<unsafe extern "C" fn(*const CoreHandle) -> c_int>,
+    register_child_cb: Option<
         unsafe extern "C" fn(
             *const CoreHandle,
             ProviderCallback,
@@ -73,14 +71,14 @@ pub(crate) struct Calls {
             *mut c_void,
         ) -> c_int,
     >,
-    deregister_child_cb: CoreFn<unsafe extern "C" fn(*const CoreHandle)>,
-    provider_name: CoreFn<unsafe extern "C" fn(*const CoreHandle) -> *const c_char>,
-    provider_up_ref: CoreFn<unsafe extern "C" fn(*const CoreHandle, c_int) -> c_int>,
+    deregister_child_cb: Option<unsafe extern "C" fn(*const CoreHandle)>,
+    provider_name: Option<unsafe extern "C" fn(*const CoreHandle) -> *const c_char>,
+    provider_up_ref: Option<unsafe extern "C" fn(*const CoreHandle, c_int) -> c_int>,
     pub(crate) bio_read:
-        CoreFn<unsafe extern "C" fn(*mut CoreBio, *mut c_void, usize, *mut usize) -> c_int>,
+        Option<unsafe extern "C" fn(*mut CoreBio, *mut c_void, usize, *mut usize) -> c_int>,
     pub(crate) bio_write:
-        CoreFn<unsafe extern "C" fn(*mut CoreBio, *const c_void, usize, *mut usize) -> c_int>,
-    pub(crate) bio_gets: CoreFn<unsafe extern "C" fn(*mut CoreBio, *mut c_char, c_int) -> c_int>,
+        Option<unsafe extern "C" fn(*mut CoreBio, *const c_void, usize, *mut usize) -> c_int>,
+    pub(crate) bio_gets: Option<unsafe extern "C" fn(*mut CoreBio, *mut c_char, c_int) -> c_int>,
 }
 
 impl Core {
@@ -121,13 +119,7 @@ impl Core {
                 return_size: data_type::UNMODIFIED,
             })
             .collect();
-        params.push(OsslParam {
-            key: ptr::null(),
-            data_type: 0,
-            data: ptr::null_mut(),
-            data_size: 0,
-            return_size: 0,
-        });
+        params.push(OsslParam::END);
         if let Some(get_params) = self.calls.get_params {
             // SAFETY: `params` is a terminated array whose data pointers point into `values`, each
             // the size of a `char *`.
@@ -322,6 +314,6 @@ fn copied(value: *const c_char) -> Option<String> {
 }
 
 /// A C string of `text`; NUL bytes (a token's label may hold any) become spaces.
-fn c_string(text: &str) -> CString {
+pub(crate) fn c_string(text: &str) -> CString {
     CString::new(text.replace('\0', " ")).unwrap_or_default()
 }

@@ -15,8 +15,6 @@ pub enum Fault {
     Null(&'static str),
     /// The core's BIO refused to read or write.
     Bio(&'static str),
-    /// OpenSSL did not take what was offered to its callback.
-    Declined(&'static str),
 }
 
 impl fmt::Display for Fault {
@@ -32,7 +30,6 @@ impl fmt::Display for Fault {
             }
             Self::Null(what) => write!(f, "{what} is missing (null pointer)"),
             Self::Bio(what) => write!(f, "OpenSSL's BIO failed: {what}"),
-            Self::Declined(what) => write!(f, "OpenSSL did not accept {what}"),
         }
     }
 }

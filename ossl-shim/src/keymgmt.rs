@@ -147,12 +147,8 @@ unsafe extern "C" fn load<P: Provider, T: KeyManagement<P>>(
 }
 
 unsafe extern "C" fn free<P: Provider>(keydata: *mut c_void) {
-    // SAFETY: as below.
-    if let Ok(held) = unsafe { key::<P>(keydata) } {
-        held.context.get().core.outlive_cleanup();
-    }
     // SAFETY: the core gives a key of ours back.
-    unsafe { Owned::<HeldKey<P>>::free(keydata) };
+    unsafe { Owned::<HeldKey<P>>::free_late(keydata) };
 }
 
 unsafe extern "C" fn dup<P: Provider>(keydata: *const c_void, _: c_int) -> *mut c_void {

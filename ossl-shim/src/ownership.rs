@@ -108,6 +108,22 @@ impl<T> Owned<T> {
     }
 }
 
+impl<P, T> Owned<Held<P, T>> {
+    /// Drops a key or context that a program may have kept beyond `OPENSSL_cleanup`.
+    ///
+    /// # Safety
+    /// As [`Self::free`].
+    pub(crate) unsafe fn free_late(pointer: *mut c_void) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let Ok(held) = Self::borrow(pointer) {
+                held.context.get().core.outlive_cleanup();
+            }
+            Self::free(pointer);
+        }
+    }
+}
+
 /// What a store or decoder hands to the core instead of a key, and `keymgmt_load` turns into one
 /// within the same call: an `OSSL_OBJECT_PARAM_REFERENCE`.
 #[repr(C)]

@@ -1,9 +1,10 @@
 //! The program's passphrase callback, which OpenSSL offers in store, decoder and encoder calls.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::c_void;
 use std::marker::PhantomData;
 
 use crate::abi::{PassphraseCallback, names};
+use crate::core::c_string;
 use crate::params::ParamList;
 
 /// Asks the program for a passphrase. It lives for the one call it was given to.
@@ -26,9 +27,9 @@ impl Passphrase<'_> {
 
     /// Fills `buffer` with what the user answers and returns its length in bytes; `None` if nobody
     /// can be asked or the user gave up. OpenSSL's own prompt reads "Enter pass phrase for INFO:".
-    pub fn ask(&mut self, info: &CStr, buffer: &mut [u8]) -> Option<usize> {
+    pub fn ask(&mut self, info: &str, buffer: &mut [u8]) -> Option<usize> {
         let callback = self.callback?;
-        let params = ParamList::new().utf8(names::PASSPHRASE_INFO, info);
+        let params = ParamList::new().utf8(names::PASSPHRASE_INFO, &c_string(info));
         let mut length = 0;
         // SAFETY: the callback is the core's; buffer, length and params live through the call.
         let ok = unsafe {

@@ -1,6 +1,6 @@
 //! Stores, provider-storemgmt(7): objects by their URI.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
 
 use crate::abi::functions::{
@@ -11,6 +11,7 @@ use crate::abi::{
     Callback, OsslDispatch, OsslParam, PassphraseCallback, names, object, store_info,
 };
 use crate::boundary::{enter, quietly};
+use crate::core::c_string;
 use crate::fault::Fault;
 use crate::ownership::{ContextRef, Held, KeyReference, Owned};
 use crate::params::{Descriptor, ParamList, ParamsIn};
@@ -218,10 +219,6 @@ unsafe fn deliver<P: Provider>(
     };
     // SAFETY: the caller's promise; the list and the key live through the call.
     unsafe { callback(params.as_ptr(), data) }
-}
-
-fn c_string(text: &str) -> CString {
-    CString::new(text.replace('\0', " ")).unwrap_or_default()
 }
 
 unsafe extern "C" fn eof<P: Provider, T: Store<P>>(ctx: *mut c_void) -> c_int {

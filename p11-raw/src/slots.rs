@@ -61,15 +61,14 @@ impl Module {
         TokenInfo::try_from(info)
     }
 
-    /// Whether the token in `slot` has each of `wanted`.
-    pub fn mechanisms(&self, slot: SlotId, wanted: &[MechanismType]) -> Result<Vec<bool>> {
+    /// Whether the token in `slot` has the mechanism.
+    pub fn has_mechanism(&self, slot: SlotId, wanted: MechanismType) -> Result<bool> {
         let c_get_mechanism_list = function!(self, C_GetMechanismList);
         let known = list(Function::GetMechanismList, |mechanisms, count| {
             // SAFETY: `mechanisms` is null or has room for `count` numbers.
             unsafe { c_get_mechanism_list(slot.0, mechanisms, count) }
         })?;
-        let has = |mechanism: &MechanismType| known.contains(&CK_MECHANISM_TYPE::from(*mechanism));
-        Ok(wanted.iter().map(has).collect())
+        Ok(known.contains(&CK_MECHANISM_TYPE::from(wanted)))
     }
 }
 

@@ -106,26 +106,17 @@ const SIGNATURES: &[Algorithm] = &[
     Algorithm::END,
 ];
 
+/// What the second step reads; the structure is [`crate::reference::STRUCTURE`].
+const REFERENCE_DER: &CStr = c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri";
+
 // A reader of our own for PEM: the built-in one drops labels that it doesn't know. It works in two
 // steps, because OSSL_STORE does not take a key from a decoder with input=pem.
 const DECODERS: &[Algorithm] = &[
     Algorithm::decoder::<HwKey, PemDecoder>(c"DER", c"provider=hwkey,fips=yes,input=pem"),
-    Algorithm::decoder::<HwKey, ReferenceDecoder<Ec>>(
-        c"EC",
-        c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri",
-    ),
-    Algorithm::decoder::<HwKey, ReferenceDecoder<Ed25519>>(
-        c"ED25519",
-        c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri",
-    ),
-    Algorithm::decoder::<HwKey, ReferenceDecoder<Ed448>>(
-        c"ED448",
-        c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri",
-    ),
-    Algorithm::decoder::<HwKey, ReferenceDecoder<Rsa>>(
-        c"RSA",
-        c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri",
-    ),
+    Algorithm::decoder::<HwKey, ReferenceDecoder<Ec>>(c"EC", REFERENCE_DER),
+    Algorithm::decoder::<HwKey, ReferenceDecoder<Ed25519>>(c"ED25519", REFERENCE_DER),
+    Algorithm::decoder::<HwKey, ReferenceDecoder<Ed448>>(c"ED448", REFERENCE_DER),
+    Algorithm::decoder::<HwKey, ReferenceDecoder<Rsa>>(c"RSA", REFERENCE_DER),
     Algorithm::END,
 ];
 
@@ -216,15 +207,25 @@ impl HwKey {
     }
 }
 
-/// Why OpenSSL may have asked us to make a key, and what to do.
-pub const NOT_A_KEY_MAKER: &str = "OpenSSL asked hwkey to make a key: either the program made one \
-     on the model of a hardware key, or hwkey is listed before the default provider; then put \
-     \"default = default_sect\" first in the [provider_sect] of openssl.cnf, or add \"alg_section = \
-     evp_sect\" to its first section with \"[evp_sect]\" and \"default_properties = \
-     ?provider!=hwkey\"";
+/// The lines that keep OpenSSL from asking hwkey for what can be done in software.
+macro_rules! cure {
+    () => {
+        "put \"default = default_sect\" first in the [provider_sect] of openssl.cnf, or add \
+         \"alg_section = evp_sect\" to its first section with \"[evp_sect]\" and \
+         \"default_properties = ?provider!=hwkey\""
+    };
+}
 
-/// The cure for hwkey before default.
-const LISTED_FIRST: &str = "hwkey is listed before the default provider, so OpenSSL asks \
-     it for software keys (and TLS loses P-256); put \"default = default_sect\" first in the \
-     [provider_sect] of openssl.cnf, or add \"alg_section = evp_sect\" to its first section with \
-     \"[evp_sect]\" and \"default_properties = ?provider!=hwkey\"";
+/// Why OpenSSL may have asked us to make a key, and what to do.
+pub const NOT_A_KEY_MAKER: &str = concat!(
+    "OpenSSL asked hwkey to make a key: either the program made one on the model of a hardware key, \
+     or hwkey is listed before the default provider; then ",
+    cure!()
+);
+
+/// hwkey before default.
+const LISTED_FIRST: &str = concat!(
+    "hwkey is listed before the default provider, so OpenSSL asks it for software keys (and TLS loses \
+     P-256); ",
+    cure!()
+);

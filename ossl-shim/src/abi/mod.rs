@@ -40,6 +40,16 @@ pub struct OsslParam {
     pub return_size: usize,
 }
 
+impl OsslParam {
+    pub const END: Self = Self {
+        key: std::ptr::null(),
+        data_type: 0,
+        data: std::ptr::null_mut(),
+        data_size: 0,
+        return_size: 0,
+    };
+}
+
 /// `OSSL_DISPATCH`, OSSL_DISPATCH(3).
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -117,7 +127,6 @@ pub mod data_type {
     pub const UTF8_STRING: c_uint = 4;
     pub const OCTET_STRING: c_uint = 5;
     pub const UTF8_PTR: c_uint = 6;
-    pub const OCTET_PTR: c_uint = 7;
     /// `OSSL_PARAM_UNMODIFIED`
     pub const UNMODIFIED: usize = usize::MAX;
 }
@@ -177,7 +186,6 @@ pub const NUMBERS: &[(&str, i64)] = &[
     ("OSSL_PARAM_UTF8_STRING", data_type::UTF8_STRING as i64),
     ("OSSL_PARAM_OCTET_STRING", data_type::OCTET_STRING as i64),
     ("OSSL_PARAM_UTF8_PTR", data_type::UTF8_PTR as i64),
-    ("OSSL_PARAM_OCTET_PTR", data_type::OCTET_PTR as i64),
     (
         "(long long)OSSL_PARAM_UNMODIFIED",
         data_type::UNMODIFIED as i64,

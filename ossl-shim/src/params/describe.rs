@@ -15,13 +15,7 @@ unsafe impl Sync for Descriptor {}
 
 impl Descriptor {
     /// The end of a table.
-    pub const END: Self = Self(OsslParam {
-        key: ptr::null(),
-        data_type: 0,
-        data: ptr::null_mut(),
-        data_size: 0,
-        return_size: 0,
-    });
+    pub const END: Self = Self(OsslParam::END);
 
     /// An integer of the caller's size.
     pub const fn int(key: &'static CStr) -> Self {

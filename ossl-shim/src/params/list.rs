@@ -1,7 +1,6 @@
 //! Parameters that we pass to a callback of the core.
 
 use std::ffi::{CStr, CString, c_int, c_uint, c_void};
-use std::ptr;
 
 use crate::abi::{OsslParam, data_type};
 
@@ -14,7 +13,7 @@ pub struct ParamList {
 impl Default for ParamList {
     fn default() -> Self {
         Self {
-            params: vec![Self::end()],
+            params: vec![OsslParam::END],
             values: Vec::new(),
         }
     }
@@ -23,16 +22,6 @@ impl Default for ParamList {
 impl ParamList {
     pub fn new() -> Self {
         Self::default()
-    }
-
-    fn end() -> OsslParam {
-        OsslParam {
-            key: ptr::null(),
-            data_type: 0,
-            data: ptr::null_mut(),
-            data_size: 0,
-            return_size: 0,
-        }
     }
 
     #[must_use]

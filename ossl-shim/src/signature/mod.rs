@@ -165,12 +165,8 @@ unsafe extern "C" fn newctx<P: Provider, T: Signature<P>>(
 }
 
 unsafe extern "C" fn freectx<P: Provider, T: Signature<P>>(ctx: *mut c_void) {
-    // SAFETY: as below.
-    if let Ok(held) = unsafe { Owned::<Held<P, T>>::borrow(ctx) } {
-        held.context.get().core.outlive_cleanup();
-    }
     // SAFETY: the core gives a context of ours back.
-    unsafe { Owned::<Held<P, T>>::free(ctx) };
+    unsafe { Owned::<Held<P, T>>::free_late(ctx) };
 }
 
 unsafe extern "C" fn dupctx<P: Provider, T: Signature<P>>(ctx: *mut c_void) -> *mut c_void {
@@ -207,15 +203,26 @@ unsafe fn start<P: Provider, T: Signature<P>>(
     }
 }
 
+/// Begins an operation over a message: as [`start`], with the name of a digest.
+///
 /// # Safety
-/// `name` must be null or a C string.
-unsafe fn digest_name(name: *const c_char) -> Option<String> {
-    if name.is_null() {
-        return None;
-    }
+/// As [`start`]; `digest` must be null or a C string.
+unsafe fn start_digest<P: Provider, T: Signature<P>>(
+    ctx: *mut c_void,
+    function: &CStr,
+    digest: *const c_char,
+    keydata: *mut c_void,
+    params: *const OsslParam,
+    begin: impl FnOnce(&mut T, Option<&str>, Option<&P::Key>) -> Result<(), P::Error>,
+) -> c_int {
     // SAFETY: the caller's promise.
-    let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
-    (!name.is_empty()).then(|| name.into_owned())
+    unsafe {
+        let digest = (!digest.is_null()).then(|| CStr::from_ptr(digest).to_string_lossy());
+        let digest = digest.as_deref().filter(|name| !name.is_empty());
+        start::<P, T>(ctx, function, keydata, params, |operation, key| {
+            begin(operation, digest, key)
+        })
+    }
 }
 
 unsafe extern "C" fn get_ctx_params<P: Provider, T: Signature<P>>(

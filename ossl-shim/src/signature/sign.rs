@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
-use super::{Signature, bytes, digest_name, on, start};
+use super::{Signature, bytes, on, start, start_digest};
 use crate::abi::{OsslParam, UnsignedChar};
 use crate::fault::Fault;
 use crate::ownership::ContextRef;
@@ -24,13 +24,17 @@ pub(super) unsafe extern "C" fn digest_sign_init<P: Provider, T: Signature<P>>(
     keydata: *mut c_void,
     params: *const OsslParam,
 ) -> c_int {
-    let begin = |operation: &mut T, key: Option<&P::Key>| {
-        // SAFETY: the digest name is null or a C string.
-        let digest = unsafe { digest_name(digest) };
-        operation.digest_sign_init(digest.as_deref(), key)
-    };
     // SAFETY: the core's arguments, passed on.
-    unsafe { start::<P, T>(ctx, c"signature_digest_sign_init", keydata, params, begin) }
+    unsafe {
+        start_digest::<P, T>(
+            ctx,
+            c"signature_digest_sign_init",
+            digest,
+            keydata,
+            params,
+            T::digest_sign_init,
+        )
+    }
 }
 
 pub(super) unsafe extern "C" fn digest_sign_update<P: Provider, T: Signature<P>>(

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
-use super::{Signature, bytes, digest_name, on, start};
+use super::{Signature, bytes, on, start, start_digest};
 use crate::abi::{OsslParam, UnsignedChar};
 use crate::provider::Provider;
 
@@ -29,13 +29,17 @@ pub(super) unsafe extern "C" fn digest_verify_init<P: Provider, T: Signature<P>>
     keydata: *mut c_void,
     params: *const OsslParam,
 ) -> c_int {
-    let begin = |operation: &mut T, key: Option<&P::Key>| {
-        // SAFETY: the digest name is null or a C string.
-        let digest = unsafe { digest_name(digest) };
-        operation.digest_verify_init(digest.as_deref(), key)
-    };
     // SAFETY: the core's arguments, passed on.
-    unsafe { start::<P, T>(ctx, c"signature_digest_verify_init", keydata, params, begin) }
+    unsafe {
+        start_digest::<P, T>(
+            ctx,
+            c"signature_digest_verify_init",
+            digest,
+            keydata,
+            params,
+            T::digest_verify_init,
+        )
+    }
 }
 
 pub(super) unsafe extern "C" fn verify<P: Provider, T: Signature<P>>(

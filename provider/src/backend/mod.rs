@@ -55,8 +55,7 @@ impl<'a, 'p> Login<'a, 'p> {
     /// Asks for the PIN of `what`; `None` if nobody can be asked or nothing was answered.
     pub fn ask(&mut self, what: &str) -> Option<Pin> {
         let passphrase = self.passphrase.as_deref_mut()?;
-        let info = std::ffi::CString::new(what.replace('\0', " ")).ok()?;
-        let pin = Pin::filled(|buffer| passphrase.ask(&info, buffer))?;
+        let pin = Pin::filled(|buffer| passphrase.ask(what, buffer))?;
         (!pin.is_empty()).then_some(pin)
     }
 }

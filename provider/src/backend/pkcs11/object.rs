@@ -135,9 +135,10 @@ impl Object {
 
     /// The URI of exactly this object.
     pub fn uri(&self, token: &Token) -> Pkcs11Uri {
+        let Pattern { id, label } = self.pattern();
         Pkcs11Uri {
-            object: (!self.label.is_empty()).then(|| self.label.clone()),
-            id: (!self.id.is_empty()).then(|| self.id.clone()),
+            object: label,
+            id,
             object_type: Some(self.class),
             ..token.identity.uri()
         }

@@ -93,14 +93,14 @@ impl Token {
             return Ok(*has);
         }
         let raw = self.module.started()?;
-        let has = raw.mechanisms(self.slot()?, &[MechanismType::RSA_PKCS_PSS]);
+        let has = raw.has_mechanism(self.slot()?, MechanismType::RSA_PKCS_PSS);
         let has = has.map_err(|error| {
             failed(
                 &format!("listing the mechanisms of {}", self.identity),
                 &error,
             )
         })?;
-        Ok(*known.get_or_init(|| has.contains(&true)))
+        Ok(*known.get_or_init(|| has))
     }
 
     /// What belongs to `epoch` is lost, as `error` tells.
