@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod conf;
+mod followed;
 mod net;
 mod python;
 mod run;
@@ -16,6 +17,7 @@ mod token;
 use std::path::{Path, PathBuf};
 
 pub use conf::Conf;
+pub use followed::{Followed, page, repository};
 pub use net::{free_port, wait_for_port, wait_until};
 pub use python::Python;
 pub use run::{Background, Finished, Run};

@@ -1,0 +1,145 @@
+//! Pages of the documentation, followed command by command.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::{Finished, Run, free_port, module};
+
+/// The tree.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+/// The text of a page.
+pub fn page(name: &str) -> String {
+    fs::read_to_string(repository().join(name)).unwrap()
+}
+
+/// The ```sh blocks of a page.
+fn blocks(page: &str) -> impl Iterator<Item = &str> {
+    let blocks = page.split("```sh\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap())
+}
+
+/// What the scripts begin with: the end of all servers, and waiting for what a reader sees by eye.
+const PRELUDE: &str = r#"
+set -eu -o pipefail
+umask 022
+finish() {
+    kill $(jobs -p) || true
+    [ ! -s /tmp/hwkey-try/nginx.pid ] || kill "$(cat /tmp/hwkey-try/nginx.pid)"
+    wait
+} 2>/dev/null
+trap finish EXIT
+until_true() {
+    local end=$((SECONDS + 60))
+    until "$@"; do
+        [ $SECONDS -lt $end ] || { echo "waited in vain for $*"; exit 1; }
+        # Between two looks at the condition, not instead of one.
+        sleep 0.02
+    done
+} 2>/dev/null
+listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1"); }
+renewed() {
+    openssl s_client -connect localhost:8883 -cert device.crt -key device.key.pem </dev/null |
+        openssl x509 -noout -serial >shown && grep -q 2A shown
+}
+"#;
+
+/// A page that was followed, command by command, in a directory of its own.
+pub struct Followed {
+    pub dir: TempDir,
+    pub said: Finished,
+}
+
+impl Followed {
+    /// The README by hand.
+    pub fn readme() -> Self {
+        Self::through(&[], &[], &[])
+    }
+
+    /// The README by hand, and then `name` in the same shell, with a free port for each of `ports`.
+    /// After the block that has the first text of one of `waits`, its command is waited for.
+    pub fn page(name: &str, ports: &[&str], waits: &[(&str, &str)]) -> Self {
+        let page = page(name);
+        let blocks: Vec<&str> = blocks(&page).collect();
+        for (text, _) in waits {
+            assert!(blocks.iter().any(|block| block.contains(text)), "{text}");
+        }
+        Self::through(&blocks, ports, waits)
+    }
+
+    fn through(blocks: &[&str], ports: &[&str], waits: &[(&str, &str)]) -> Self {
+        let (dir, programs) = (tempfile::tempdir().unwrap(), programs());
+        // Servers change their user: they may go through.
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        let place = dir.path().to_str().unwrap();
+        let mut script = format!("{PRELUDE}\n{}", by_hand());
+        for block in blocks {
+            script += block;
+            script += "\n";
+            for (_, condition) in waits.iter().filter(|(text, _)| block.contains(text)) {
+                script += &format!("until_true {condition}\n");
+            }
+        }
+        for port in ports {
+            script = script.replace(port, &free_port().to_string());
+        }
+        let script = script.replace("/tmp/hwkey-try", place).replace(
+            "$PWD/target/release/libhwkey.so",
+            module().to_str().unwrap(),
+        );
+        let path = std::env::var("PATH").unwrap();
+        let said = Run::new("bash")
+            .dir(&repository())
+            .args(["-c", &script])
+            .env("PATH", format!("{}:{path}", programs.path().display()))
+            .finish();
+        assert!(said.ok, "{script}\n{}", said.all());
+        Self { dir, said }
+    }
+
+    /// A file that the commands left.
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.dir.path().join(name)).unwrap()
+    }
+
+    /// The commands printed `text`.
+    #[track_caller]
+    pub fn says(&self, text: &str) {
+        assert!(
+            self.said.all().contains(text),
+            "{text}\n{}",
+            self.said.all()
+        );
+    }
+}
+
+/// The commands of the README. The machine has the packages already (ci/test), and the module is
+/// built.
+fn by_hand() -> String {
+    blocks(&page("README.md"))
+        .flat_map(str::lines)
+        .filter(|line| !line.starts_with("sudo apt-get") && !line.starts_with("cargo build"))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// A directory with what may not be the machine's own: sudo, which root needs not, and the Node.js
+/// under test.
+fn programs() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let sudo = dir.path().join("sudo");
+    fs::write(&sudo, "#!/bin/sh\nexec \"$@\"\n").unwrap();
+    fs::set_permissions(&sudo, Permissions::from_mode(0o755)).unwrap();
+    if let Some(node) = std::env::var_os("HWKEY_TEST_NODE").filter(|node| !node.is_empty()) {
+        symlink(node, dir.path().join("node")).unwrap();
+    }
+    dir
+}
