@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `choice` | which modules a URI means, and which files they are |
 //! | `registry` | the modules of this process, opened at first use and never closed |
 //! | `module` | one module: initialisation in each process, its slots |
 //! | `elf` | for which machine a module is |
@@ -9,17 +10,22 @@
 //! | `sessions` | the pool of sessions of a token |
 //! | `login` | one login, however many threads want it; no PIN is spent twice |
 //! | `attempt` | recovery: what is lost is begun anew, once |
+//! | `candidates` | the tokens that a URI may mean |
 //! | `search` | objects by URI |
 //! | `object` | what was read of one object |
 //! | `key` | the key: signs, and finds itself again after a loss |
+//! | `names` | lists of names in messages |
 //! | `failure` | result codes: their names, what they mean, what to do |
 
 mod attempt;
+mod candidates;
+mod choice;
 mod elf;
 mod failure;
 mod key;
 mod login;
 mod module;
+mod names;
 mod object;
 mod registry;
 mod search;

@@ -6,13 +6,14 @@ use cryptoki::object::ObjectClass;
 use p11_raw::Session;
 
 use super::attempt::{Attempt, Failure, attempt};
+use super::candidates::candidates;
 use super::key::Pkcs11Key;
 use super::login::log_in;
 use super::module::Present;
+use super::names::{listed, some_of};
 use super::object::{Object, Pattern};
-use super::registry;
 use super::sessions::Lease;
-use super::token::{Token, matches};
+use super::token::Token;
 use crate::backend::{Found, Login, Wanted};
 use crate::config::Config;
 use crate::error::{Error, Reason, Result};
@@ -20,9 +21,6 @@ use crate::key::{Key, PublicKey};
 use crate::pin::PinPolicy;
 use crate::uri::Pkcs11Uri;
 use crate::uri::pkcs11::ObjectType;
-
-/// How many names an error lists.
-const NAMES: usize = 8;
 
 /// The objects that `uri` names.
 pub fn find(
@@ -85,36 +83,6 @@ impl Kinds {
             ObjectType::Certificate => self.certificate,
         }
     }
-}
-
-/// The tokens that the URI does not exclude.
-fn candidates(config: &Config, uri: &Pkcs11Uri) -> Result<Vec<Present>> {
-    let mut there = Vec::new();
-    let mut matching = Vec::new();
-    for module in registry::modules(config, uri)? {
-        for present in module.tokens()? {
-            there.push(present.token.identity.to_string());
-            if matches(&uri.token, &present)? {
-                matching.push(present);
-            }
-        }
-    }
-    if matching.is_empty() {
-        return Err(Error::new(
-            Reason::NoSuchToken,
-            format!(
-                "looking for {uri}: no token matches; there {}",
-                listed(
-                    "is",
-                    "are",
-                    "no token at all (is it plugged in and initialised, and may \
-                    this user see it?)",
-                    &there
-                )
-            ),
-        ));
-    }
-    Ok(matching)
 }
 
 impl Request<'_> {
@@ -370,26 +338,4 @@ pub fn public_half(
          the token with the same id (pkcs11-tool --write-object FILE --type pubkey --id ID)"
     );
     Err(Error::new(Reason::NoSuchKey, message).into())
-}
-
-/// "is A", "are A, B and 3 more", or "is" with `none`.
-fn listed(one: &str, many: &str, none: &str, names: &[String]) -> String {
-    match names.len() {
-        0 => format!("{one} {none}"),
-        1 => format!("{one} {}", names[0]),
-        _ => format!("{many} {}", some_of(names)),
-    }
-}
-
-fn some_of(names: &[String]) -> String {
-    let shown = names
-        .iter()
-        .take(NAMES)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-    match names.len().checked_sub(NAMES) {
-        Some(more) if more > 0 => format!("{shown} and {more} more"),
-        _ => shown,
-    }
 }

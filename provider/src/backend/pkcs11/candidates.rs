@@ -1,0 +1,83 @@
+//! The tokens that a URI may mean, over all modules.
+
+use cryptoki::slot::TokenInfo;
+
+use super::choice;
+use super::module::Present;
+use super::names::listed;
+use super::registry;
+use super::token::matches;
+use crate::config::Config;
+use crate::error::{Error, Reason, Result};
+use crate::uri::Pkcs11Uri;
+use crate::uri::pkcs11::TokenPattern;
+
+/// The tokens that the URI does not exclude, each once. A module that can't be used disturbs only
+/// those who need it.
+pub fn candidates(config: &Config, uri: &Pkcs11Uri) -> Result<Vec<Present>> {
+    let files = choice::files(config, uri)?;
+    let mut there = Vec::new();
+    let mut matching: Vec<Present> = Vec::new();
+    let mut faults = Vec::new();
+    for file in &files {
+        let tokens = match registry::open(file).and_then(|module| module.tokens()) {
+            Ok(tokens) => tokens,
+            Err(fault) => {
+                faults.push(fault);
+                continue;
+            }
+        };
+        for present in tokens {
+            // One token may be seen through several modules (p11-kit's proxy beside its own).
+            let identity = &present.token.identity;
+            let is_known = |known: &Present| known.token.identity == *identity;
+            if matching.iter().any(is_known) || !is_meant(&uri.token, &present.info) {
+                continue;
+            }
+            there.push(identity.to_string());
+            if matches(&uri.token, &present)? {
+                matching.push(present);
+            }
+        }
+    }
+    if !matching.is_empty() {
+        for fault in faults {
+            log::warn!("{fault} [going on without this module]");
+        }
+        return Ok(matching);
+    }
+    match faults.len() == files.len() {
+        true => Err(first_of(faults)),
+        false => Err(nothing_matches(uri, &there, &faults)),
+    }
+}
+
+/// p11-kit's tokens of trusted certificates flood a listing; they have no keys, and are looked into
+/// only if the URI says so.
+fn is_meant(pattern: &TokenPattern, info: &TokenInfo) -> bool {
+    const TRUST_MODEL: &str = "p11-kit-trust";
+    info.model() != TRUST_MODEL || *pattern != TokenPattern::default()
+}
+
+/// All modules failed. The others' faults go to the log.
+fn first_of(faults: Vec<Error>) -> Error {
+    let mut faults = faults.into_iter();
+    let first = faults.next();
+    for other in faults {
+        log::error!("{other}");
+    }
+    first.unwrap_or_else(|| Error::new(Reason::Internal, "no PKCS#11 module was chosen"))
+}
+
+fn nothing_matches(uri: &Pkcs11Uri, there: &[String], faults: &[Error]) -> Error {
+    let none = "no token at all (is it plugged in and initialised, and may this user see it?)";
+    let there = listed("is", "are", none, there);
+    let faults: String = faults
+        .iter()
+        .map(|fault| format!("; {}", fault.message()))
+        .collect();
+    Error::new(
+        Reason::NoSuchToken,
+        format!("looking for {uri}: no token matches; there {there}{faults}"),
+    )
+}
