@@ -6,13 +6,14 @@ use cryptoki::context::Function;
 use cryptoki::error::{Error, Result, Rv, RvError};
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_FALSE, CK_ULONG, CK_UNAVAILABLE_INFORMATION,
-    CKA_ALWAYS_AUTHENTICATE, CKA_CLASS, CKA_EC_PARAMS, CKA_EC_POINT, CKA_ID, CKA_KEY_TYPE,
-    CKA_LABEL, CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_SIGN, CKA_VALUE,
+    CKA_ALLOWED_MECHANISMS, CKA_ALWAYS_AUTHENTICATE, CKA_CLASS, CKA_EC_PARAMS, CKA_EC_POINT,
+    CKA_ID, CKA_KEY_TYPE, CKA_LABEL, CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_SIGN, CKA_VALUE,
 };
 
 use crate::module::{Module, function};
 use crate::objects::ObjectHandle;
 use crate::session::Session;
+use crate::slots::Mechanisms;
 
 /// No attribute that we read is larger; a module that says so is not believed.
 const LIMIT: usize = 1 << 20;
@@ -31,6 +32,7 @@ pub enum AttributeKind {
     EcParams,
     EcPoint,
     Value,
+    AllowedMechanisms,
 }
 
 impl AttributeKind {
@@ -47,6 +49,7 @@ impl AttributeKind {
             Self::EcParams => CKA_EC_PARAMS,
             Self::EcPoint => CKA_EC_POINT,
             Self::Value => CKA_VALUE,
+            Self::AllowedMechanisms => CKA_ALLOWED_MECHANISMS,
         }
     }
 
@@ -57,7 +60,7 @@ impl AttributeKind {
             Self::Class | Self::KeyType | Self::Sign | Self::AlwaysAuthenticate => 16,
             Self::PublicExponent => 32,
             Self::EcParams => 64,
-            Self::Id | Self::Label | Self::EcPoint => 256,
+            Self::Id | Self::Label | Self::EcPoint | Self::AllowedMechanisms => 256,
             Self::Modulus => 1025,
             Self::Value => 4096,
         }
@@ -81,6 +84,15 @@ impl Attributes {
     pub fn number(&self, kind: AttributeKind) -> Option<u64> {
         let bytes = self.bytes(kind)?.try_into().ok()?;
         Some(CK_ULONG::from_ne_bytes(bytes).into())
+    }
+
+    /// A list of mechanisms. `None` if there is none, or none in it.
+    pub fn mechanisms(&self, kind: AttributeKind) -> Option<Mechanisms> {
+        let numbers = self.bytes(kind)?.chunks_exact(size_of::<CK_ULONG>());
+        let numbers: Vec<CK_ULONG> = numbers
+            .filter_map(|bytes| Some(CK_ULONG::from_ne_bytes(bytes.try_into().ok()?)))
+            .collect();
+        (!numbers.is_empty()).then_some(Mechanisms(numbers))
     }
 
     /// A `CK_BBOOL` attribute.

@@ -8,6 +8,7 @@
 //! types (errors, attributes, mechanisms, token information) are cryptoki's.
 
 mod attributes;
+mod digest;
 mod module;
 mod objects;
 mod session;
@@ -19,4 +20,4 @@ pub use attributes::{AttributeKind, Attributes};
 pub use module::Module;
 pub use objects::ObjectHandle;
 pub use session::{Session, User};
-pub use slots::SlotId;
+pub use slots::{Mechanisms, SlotId};

@@ -30,6 +30,26 @@ impl SlotId {
     }
 }
 
+/// A set of mechanisms, those that no standard knows included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mechanisms(pub(crate) Vec<CK_MECHANISM_TYPE>);
+
+impl Mechanisms {
+    pub fn has(&self, wanted: MechanismType) -> bool {
+        self.0.contains(&CK_MECHANISM_TYPE::from(wanted))
+    }
+
+    /// Whether there is nothing in it but `others`.
+    pub fn are_among(&self, others: &[MechanismType]) -> bool {
+        let mut all = self.0.iter();
+        all.all(|number| {
+            others
+                .iter()
+                .any(|known| CK_MECHANISM_TYPE::from(*known) == *number)
+        })
+    }
+}
+
 impl Module {
     /// The slots with a token in them.
     pub fn slots_with_token(&self) -> Result<Vec<SlotId>> {
@@ -61,14 +81,14 @@ impl Module {
         TokenInfo::try_from(info)
     }
 
-    /// Whether the token in `slot` has the mechanism.
-    pub fn has_mechanism(&self, slot: SlotId, wanted: MechanismType) -> Result<bool> {
+    /// The mechanisms of the token in `slot`.
+    pub fn mechanisms(&self, slot: SlotId) -> Result<Mechanisms> {
         let c_get_mechanism_list = function!(self, C_GetMechanismList);
         let known = list(Function::GetMechanismList, |mechanisms, count| {
             // SAFETY: `mechanisms` is null or has room for `count` numbers.
             unsafe { c_get_mechanism_list(slot.0, mechanisms, count) }
         })?;
-        Ok(known.contains(&CK_MECHANISM_TYPE::from(wanted)))
+        Ok(Mechanisms(known))
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Config {
     pub spend_final_try: bool,
     /// `pin-file-mode = any`.
     pub any_pin_file_mode: bool,
+    /// `digest = token`.
+    pub hashes_in_token: bool,
     /// `allow-uri-paths`.
     pub allow_uri_paths: bool,
     /// `log-level`.
@@ -158,13 +160,8 @@ impl Config {
                 self.any_pin_file_mode = choice(value, &["private", "any"], "private, any")?;
             }
             "allow-uri-paths" => self.allow_uri_paths = choice(value, &["no", "yes"], YES_NO)?,
-            // Of these this version does only the default; anything else must not be ignored.
             "digest" => {
-                choice(
-                    value,
-                    &["host"],
-                    "host (this version of hwkey does not hash in the token)",
-                )?;
+                self.hashes_in_token = choice(value, &["host", "token"], "host, token")?;
             }
             "pin-prompt" => {
                 return Err("nothing (this version of hwkey does not prompt by itself)");
@@ -256,7 +253,7 @@ mod tests {
         assert!(fault("log-level", "loud").contains("error, warn, info, debug, trace"));
         assert!(fault("log-target", "printer").contains("stderr, syslog, file:/absolute/path"));
         assert!(fault("log-target", "file:hwkey.log").contains("file:/absolute/path"));
-        assert!(fault("digest", "token").contains("digest = token"));
+        assert!(fault("digest", "card").contains("digest = card; accepted: host, token"));
         assert!(fault("pin-prompt", "tty").contains("pin-prompt = tty"));
         assert!(fault("pkcs11-module-path", "m.so").contains("absolute paths"));
     }

@@ -61,6 +61,13 @@ macro_rules! digests {
                 }
             }
 
+            /// Its value over `message`.
+            pub fn hash(self, message: &[u8]) -> Vec<u8> {
+                let mut hasher = self.hasher();
+                hasher.update(message);
+                hasher.finalize()
+            }
+
             pub fn hasher(self) -> Hasher {
                 match self {
                     $(Self::$name => Hasher::$name($name::default()),)*

@@ -43,15 +43,28 @@ pub trait HardwareKey: Send + Sync {
     /// The key's label or id.
     fn name(&self) -> String;
 
-    /// Whether the key may sign in this way; says why not. Must not touch the hardware.
-    fn allows(&self, scheme: &Scheme) -> Result<()>;
+    /// Whether the key may sign, with this digest if there is one; says why not. libssl asks for
+    /// each algorithm that a peer offers: must not touch the hardware.
+    fn allows(&self, digest: Option<Digest>) -> Result<()>;
 
-    /// Signs `data` (see [`Scheme`]) into `signature`, which has the modulus' size, twice the order's
-    /// for ECDSA, or that of the EdDSA signature; returns the bytes written.
-    fn sign(&self, scheme: &Scheme, data: &[u8], signature: &mut [u8]) -> Result<usize>;
+    /// Whether the key takes [`Input::Message`], because the hardware may have to hash by itself.
+    fn wants_messages(&self) -> bool;
+
+    /// Signs `input` into `signature`, which has the modulus' size, twice the order's for ECDSA, or
+    /// that of the EdDSA signature; returns the bytes written.
+    fn sign(&self, scheme: &Scheme, input: Input<'_>, signature: &mut [u8]) -> Result<usize>;
 
     /// Whether `signature` (as [`sign`](Self::sign) makes it) over `data` is this key's.
     fn verify(&self, scheme: &Scheme, data: &[u8], signature: &[u8]) -> Result<bool>;
+}
+
+/// What is signed.
+#[derive(Clone, Copy)]
+pub enum Input<'a> {
+    /// What the scheme takes: a digest's value, or the data itself.
+    Data(&'a [u8]),
+    /// A whole message for a scheme that takes a digest's value.
+    Message { digest: Digest, message: &'a [u8] },
 }
 
 /// How a signature is made, and what its input is.
@@ -96,6 +109,7 @@ pub enum PublicKey {
         modulus: Vec<u8>,
         /// Big-endian, without leading zeros.
         exponent: Vec<u8>,
+        allowed: RsaUse,
     },
     Ec {
         curve: Curve,
@@ -124,7 +138,17 @@ impl PublicKey {
         Ok(Self::Rsa {
             modulus: modulus.to_vec(),
             exponent: exponent.to_vec(),
+            allowed: RsaUse::Any,
         })
+    }
+
+    /// The same RSA key, for RSA-PSS only.
+    #[must_use]
+    pub fn for_pss_only(mut self) -> Self {
+        if let Self::Rsa { allowed, .. } = &mut self {
+            *allowed = RsaUse::PssOnly;
+        }
+        self
     }
 
     /// An EC key, if `point` is an uncompressed point of the curve's size.
@@ -194,11 +218,26 @@ impl PublicKey {
     /// The name of the key type in OpenSSL.
     pub fn type_name(&self) -> &'static CStr {
         match self {
-            Self::Rsa { .. } => c"RSA",
+            Self::Rsa {
+                allowed: RsaUse::Any,
+                ..
+            } => c"RSA",
+            Self::Rsa {
+                allowed: RsaUse::PssOnly,
+                ..
+            } => c"RSA-PSS",
             Self::Ec { .. } => c"EC",
             Self::Edwards { curve, .. } => curve.type_name(),
         }
     }
+}
+
+/// What an RSA key may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RsaUse {
+    Any,
+    /// id-RSASSA-PSS, RFC 4055 §1.2. To OpenSSL that is a key type of its own.
+    PssOnly,
 }
 
 macro_rules! curves {

@@ -17,7 +17,7 @@ use crate::operation::encoder_text::TextEncoder;
 use crate::operation::keymgmt::Keys;
 use crate::operation::keymgmt_ec::Ec;
 use crate::operation::keymgmt_edwards::{Ed448, Ed25519};
-use crate::operation::keymgmt_rsa::Rsa;
+use crate::operation::keymgmt_rsa::{Rsa, RsaPss};
 use crate::operation::signature_ecdsa::EcdsaSignature;
 use crate::operation::signature_eddsa::EddsaSignature;
 use crate::operation::signature_rsa::RsaSignature;
@@ -90,6 +90,10 @@ const KEY_TYPES: &[Algorithm] = &[
         c"RSA:rsaEncryption:1.2.840.113549.1.1.1",
         PROPERTIES,
     ),
+    Algorithm::key_management::<HwKey, Keys<RsaPss>>(
+        c"RSA-PSS:RSASSA-PSS:1.2.840.113549.1.1.10",
+        PROPERTIES,
+    ),
     Algorithm::END,
 ];
 
@@ -117,6 +121,7 @@ const DECODERS: &[Algorithm] = &[
     Algorithm::decoder::<HwKey, ReferenceDecoder<Ed25519>>(c"ED25519", REFERENCE_DER),
     Algorithm::decoder::<HwKey, ReferenceDecoder<Ed448>>(c"ED448", REFERENCE_DER),
     Algorithm::decoder::<HwKey, ReferenceDecoder<Rsa>>(c"RSA", REFERENCE_DER),
+    Algorithm::decoder::<HwKey, ReferenceDecoder<RsaPss>>(c"RSA-PSS", REFERENCE_DER),
     Algorithm::END,
 ];
 
@@ -160,7 +165,7 @@ macro_rules! encoders {
     };
 }
 
-const ENCODERS: &[Algorithm] = encoders!(c"EC", c"ED25519", c"ED448", c"RSA");
+const ENCODERS: &[Algorithm] = encoders!(c"EC", c"ED25519", c"ED448", c"RSA", c"RSA-PSS");
 
 impl HwKey {
     /// The objects that `uri` names.

@@ -18,6 +18,12 @@ pub fn max_size(bits: usize) -> usize {
     1 + length + 2 * integer
 }
 
+/// The part of a digest's value that is signed: its leftmost bits, FIPS 186-5 §6.4. `order` is in
+/// bytes; no curve of ours has an order that ends within a byte of the value.
+pub fn leftmost(hashed: &[u8], order: usize) -> &[u8] {
+    &hashed[..hashed.len().min(order)]
+}
+
 /// Writes r ‖ s (equal halves) as DER into `out` and returns the size.
 pub fn to_der(raw: &[u8], out: &mut [u8]) -> Result<usize> {
     let wrong = |what: String| Error::new(Reason::TokenFailed, what);

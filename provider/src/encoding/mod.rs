@@ -3,6 +3,7 @@
 pub mod algorithm;
 pub mod digest_info;
 pub mod ecdsa;
+pub mod pkcs1;
 pub mod pss;
 pub mod public_key;
 

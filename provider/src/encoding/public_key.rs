@@ -6,9 +6,10 @@ use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
 use super::to_der;
 use crate::error::{Error, Reason, Result};
-use crate::key::PublicKey;
+use crate::key::{PublicKey, RsaUse};
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const RSASSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
 #[derive(Sequence)]
@@ -21,10 +22,21 @@ struct RsaPublicKey<'a> {
 pub fn subject_public_key_info(key: &PublicKey) -> Result<Vec<u8>> {
     let internal = |error: der::Error| Error::new(Reason::Internal, error.to_string());
     let (algorithm, bits) = match key {
-        PublicKey::Rsa { modulus, exponent } => {
-            let algorithm = AlgorithmIdentifier {
-                oid: RSA_ENCRYPTION,
-                parameters: Some(Any::from(AnyRef::NULL)),
+        PublicKey::Rsa {
+            modulus,
+            exponent,
+            allowed,
+        } => {
+            let algorithm = match allowed {
+                RsaUse::Any => AlgorithmIdentifier {
+                    oid: RSA_ENCRYPTION,
+                    parameters: Some(Any::from(AnyRef::NULL)),
+                },
+                // Without parameters any digest and salt will do (RFC 4055 §3.3).
+                RsaUse::PssOnly => AlgorithmIdentifier {
+                    oid: RSASSA_PSS,
+                    parameters: None,
+                },
             };
             let key = RsaPublicKey {
                 modulus: UintRef::new(modulus).map_err(internal)?,

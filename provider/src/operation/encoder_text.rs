@@ -36,7 +36,9 @@ fn describe(key: &Key) -> std::result::Result<String, std::fmt::Error> {
     writeln!(text, "URI: {}", key.uri())?;
     writeln!(text, "Place: {}", key.place())?;
     match public {
-        PublicKey::Rsa { modulus, exponent } => {
+        PublicKey::Rsa {
+            modulus, exponent, ..
+        } => {
             hex_block(&mut text, "modulus", modulus, true)?;
             hex_block(&mut text, "publicExponent", exponent, true)?;
         }

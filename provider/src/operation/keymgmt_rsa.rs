@@ -1,4 +1,4 @@
-//! RSA keys.
+//! RSA and RSA-PSS keys.
 
 use std::ffi::CStr;
 
@@ -6,13 +6,16 @@ use ossl_shim::params::{Descriptor, ParamList, ParamsOut, names};
 
 use super::keymgmt::{KeyType, wrong_type};
 use crate::error::Result;
-use crate::key::{Key, PublicKey};
+use crate::key::{Key, PublicKey, RsaUse};
 use crate::provider::RSA;
 
-/// `RSA`.
-pub struct Rsa;
+/// `RSA`, or with `PSS` the `RSA-PSS` of keys that do nothing else.
+pub struct RsaKeys<const PSS: bool>;
 
-impl KeyType for Rsa {
+pub type Rsa = RsaKeys<false>;
+pub type RsaPss = RsaKeys<true>;
+
+impl<const PSS: bool> KeyType for RsaKeys<PSS> {
     const GETTABLE: &'static [Descriptor] = &[
         Descriptor::int(names::KEY_BITS),
         Descriptor::int(names::KEY_SECURITY_BITS),
@@ -32,7 +35,11 @@ impl KeyType for Rsa {
     const SIGNATURE: &'static CStr = RSA;
 
     fn accepts(key: &Key) -> bool {
-        parts(key).is_ok()
+        let wanted = match PSS {
+            true => RsaUse::PssOnly,
+            false => RsaUse::Any,
+        };
+        matches!(key.public(), PublicKey::Rsa { allowed, .. } if *allowed == wanted)
     }
 
     fn signature_size(key: &Key) -> Result<usize> {
@@ -63,7 +70,9 @@ impl KeyType for Rsa {
 
 fn parts(key: &Key) -> Result<(&[u8], &[u8])> {
     match key.public() {
-        PublicKey::Rsa { modulus, exponent } => Ok((modulus, exponent)),
+        PublicKey::Rsa {
+            modulus, exponent, ..
+        } => Ok((modulus, exponent)),
         _ => Err(wrong_type()),
     }
 }

@@ -2,14 +2,41 @@
 
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Reason, Result};
-use crate::key::Key;
+use crate::key::{Input, Key};
 
 /// The state of one signature.
 #[derive(Clone, Default)]
 pub struct Message {
     key: Option<Key>,
     digest: Option<Digest>,
-    hasher: Option<Hasher>,
+    collected: Option<Collected>,
+}
+
+/// A message so far.
+#[derive(Clone)]
+enum Collected {
+    Hashed(Hasher),
+    /// For a key that may have to hash by itself.
+    Whole(Vec<u8>),
+}
+
+/// A finished message.
+pub enum Finished {
+    Hashed(Vec<u8>),
+    Whole(Digest, Vec<u8>),
+}
+
+impl Finished {
+    /// What a key signs.
+    pub fn input(&self) -> Input<'_> {
+        match self {
+            Self::Hashed(value) => Input::Data(value),
+            Self::Whole(digest, message) => Input::Message {
+                digest: *digest,
+                message,
+            },
+        }
+    }
 }
 
 impl Message {
@@ -18,8 +45,17 @@ impl Message {
         if let Some(key) = key {
             self.key = Some(key.clone());
         }
-        self.hasher = None;
+        self.collected = None;
         self.key().map(drop)
+    }
+
+    /// Starts to collect a message that is to be signed over `digest`.
+    pub fn start_signing(&mut self, digest: Option<&str>, key: Option<&Key>) -> Result<()> {
+        self.start_hashing(digest, key)?;
+        if self.key()?.wants_messages() {
+            self.collected = Some(Collected::Whole(Vec::new()));
+        }
+        Ok(())
     }
 
     /// Starts to hash a message with `digest`.
@@ -29,26 +65,33 @@ impl Message {
             self.set_digest(name)?;
         }
         let digest = self.digest.ok_or_else(no_digest)?;
-        self.hasher = Some(digest.hasher());
+        self.collected = Some(Collected::Hashed(digest.hasher()));
         Ok(())
     }
 
     pub fn update(&mut self, data: &[u8]) -> Result<()> {
-        let hasher = self.hasher.as_mut().ok_or_else(not_started)?;
-        hasher.update(data);
+        match self.collected.as_mut().ok_or_else(not_started)? {
+            Collected::Hashed(hasher) => hasher.update(data),
+            Collected::Whole(message) => message.extend(data),
+        }
         Ok(())
     }
 
-    /// The digest's value of the message. The message can't be extended afterwards.
-    pub fn finish(&mut self) -> Result<Vec<u8>> {
-        let hasher = self.hasher.take().ok_or_else(not_started)?;
-        Ok(hasher.finalize())
+    /// The message, which can't be extended afterwards.
+    pub fn finish(&mut self) -> Result<Finished> {
+        let collected = self.collected.take().ok_or_else(not_started)?;
+        Ok(match collected {
+            Collected::Hashed(hasher) => Finished::Hashed(hasher.finalize()),
+            Collected::Whole(message) => {
+                Finished::Whole(self.digest.ok_or_else(no_digest)?, message)
+            }
+        })
     }
 
-    /// Whether a message is being hashed: its digest is settled then.
+    /// Sets the digest. Once a message has begun it is settled.
     pub fn set_digest(&mut self, name: &str) -> Result<()> {
         let digest = digest_by_name(name)?;
-        if self.hasher.is_some() && self.digest != Some(digest) {
+        if self.collected.is_some() && self.digest != Some(digest) {
             return Err(Error::new(
                 Reason::InvalidParameter,
                 "the digest can't be changed after the first data",

@@ -3,9 +3,10 @@
 use ossl_shim::Signature;
 use ossl_shim::params::{Descriptor, ParamsIn, ParamsOut, names};
 
-use super::message::Message;
+use super::message::{Finished, Message};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::key::{Key, Scheme};
+use crate::key::{Input, Key};
 use crate::provider::HwKey;
 
 /// How signatures of one key type are made of a digest's value; the value is the parameters of one
@@ -17,13 +18,13 @@ pub trait Hashed: Clone + Default + Send + 'static {
     /// What [`Self::set_params`] takes besides the digest, ended by [`Descriptor::END`].
     const SETTABLE: &'static [Descriptor];
 
-    /// Stands for all schemes of the type when it is asked whether the key may sign at all.
-    const ANY: Scheme;
-
     /// The size in bytes that a signature of `key` can have.
     fn max_size(key: &Key) -> Result<usize>;
 
-    fn sign(&self, message: &Message, hashed: &[u8], signature: &mut [u8]) -> Result<usize>;
+    /// An operation with `key` begins.
+    fn begin(&mut self, key: &Key);
+
+    fn sign(&self, message: &Message, input: Input<'_>, signature: &mut [u8]) -> Result<usize>;
 
     fn verify(&self, message: &Message, hashed: &[u8], signature: &[u8]) -> Result<bool>;
 
@@ -56,17 +57,19 @@ impl<T: Hashed> Signature<HwKey> for HashedSignature<T> {
 
     fn sign_init(&mut self, key: Option<&Key>) -> Result<()> {
         self.message.start(key)?;
-        self.allowed()
+        self.begin()?;
+        self.allowed(None)
     }
 
     fn sign(&mut self, data: &[u8], signature: &mut [u8]) -> Result<usize> {
         self.message.check_hashed(data)?;
-        self.sign_hashed(data, signature)
+        self.sign_input(Input::Data(data), signature)
     }
 
     fn digest_sign_init(&mut self, digest: Option<&str>, key: Option<&Key>) -> Result<()> {
-        self.message.start_hashing(digest, key)?;
-        self.allowed()
+        self.message.start_signing(digest, key)?;
+        self.begin()?;
+        self.allowed(self.message.digest())
     }
 
     fn digest_sign_update(&mut self, data: &[u8]) -> Result<()> {
@@ -74,12 +77,13 @@ impl<T: Hashed> Signature<HwKey> for HashedSignature<T> {
     }
 
     fn digest_sign_final(&mut self, signature: &mut [u8]) -> Result<usize> {
-        let hashed = self.message.finish()?;
-        self.sign_hashed(&hashed, signature)
+        let finished = self.message.finish()?;
+        self.sign_input(finished.input(), signature)
     }
 
     fn verify_init(&mut self, key: Option<&Key>) -> Result<()> {
-        self.message.start(key)
+        self.message.start(key)?;
+        self.begin()
     }
 
     fn verify(&mut self, data: &[u8], signature: &[u8]) -> Result<bool> {
@@ -88,12 +92,17 @@ impl<T: Hashed> Signature<HwKey> for HashedSignature<T> {
     }
 
     fn digest_verify_init(&mut self, digest: Option<&str>, key: Option<&Key>) -> Result<()> {
-        self.message.start_hashing(digest, key)
+        self.message.start_hashing(digest, key)?;
+        self.begin()
     }
 
     fn digest_verify_final(&mut self, signature: &[u8]) -> Result<bool> {
-        let hashed = self.message.finish()?;
-        self.verify_hashed(&hashed, signature)
+        match self.message.finish()? {
+            Finished::Hashed(hashed) => self.verify_hashed(&hashed, signature),
+            Finished::Whole(digest, message) => {
+                self.verify_hashed(&digest.hash(&message), signature)
+            }
+        }
     }
 
     fn max_size(&self) -> Result<usize> {
@@ -117,13 +126,18 @@ impl<T: Hashed> Signature<HwKey> for HashedSignature<T> {
 }
 
 impl<T: Hashed> HashedSignature<T> {
-    fn allowed(&self) -> Result<()> {
-        let key = self.message.key()?;
-        key.allows(&T::ANY).map_err(stopping("signing", key))
+    fn begin(&mut self) -> Result<()> {
+        self.scheme.begin(self.message.key()?);
+        Ok(())
     }
 
-    fn sign_hashed(&self, hashed: &[u8], signature: &mut [u8]) -> Result<usize> {
-        let outcome = self.scheme.sign(&self.message, hashed, signature);
+    fn allowed(&self, digest: Option<Digest>) -> Result<()> {
+        let key = self.message.key()?;
+        key.allows(digest).map_err(stopping("signing", key))
+    }
+
+    fn sign_input(&self, input: Input<'_>, signature: &mut [u8]) -> Result<usize> {
+        let outcome = self.scheme.sign(&self.message, input, signature);
         outcome.map_err(stopping("signing", self.message.key()?))
     }
 

@@ -7,7 +7,7 @@ use super::message::Message;
 use super::signature::{Hashed, HashedSignature};
 use crate::encoding::{algorithm, ecdsa};
 use crate::error::Result;
-use crate::key::{Curve, Key, PublicKey, Scheme};
+use crate::key::{Curve, Input, Key, PublicKey, Scheme};
 
 /// One ECDSA signature.
 pub type EcdsaSignature = HashedSignature<Ecdsa>;
@@ -30,18 +30,18 @@ impl Hashed for Ecdsa {
         Descriptor::END,
     ];
 
-    const ANY: Scheme = Scheme::Ecdsa;
-
     fn max_size(key: &Key) -> Result<usize> {
         Ok(ecdsa::max_size(curve(key)?.bits()))
     }
 
-    fn sign(&self, message: &Message, hashed: &[u8], signature: &mut [u8]) -> Result<usize> {
+    fn begin(&mut self, _: &Key) {}
+
+    fn sign(&self, message: &Message, input: Input<'_>, signature: &mut [u8]) -> Result<usize> {
         let key = message.key()?;
         let order = curve(key)?.field_size();
         let mut raw = [0; 2 * 66];
         let raw = &mut raw[..2 * order];
-        let size = key.sign(&Scheme::Ecdsa, leftmost(hashed, order), raw)?;
+        let size = key.sign(&Scheme::Ecdsa, input, raw)?;
         ecdsa::to_der(&raw[..size], signature)
     }
 
@@ -49,7 +49,7 @@ impl Hashed for Ecdsa {
         let key = message.key()?;
         let order = curve(key)?.field_size();
         match ecdsa::from_der(signature, order) {
-            Some(raw) => key.verify(&Scheme::Ecdsa, leftmost(hashed, order), &raw),
+            Some(raw) => key.verify(&Scheme::Ecdsa, hashed, &raw),
             // What is no signature at all does not verify.
             None => Ok(false),
         }
@@ -76,9 +76,4 @@ fn curve(key: &Key) -> Result<Curve> {
         PublicKey::Ec { curve, .. } => Ok(*curve),
         _ => Err(wrong_type()),
     }
-}
-
-/// FIPS 186-5 §6.4: the leftmost bits. Some tokens do it themselves, some refuse.
-fn leftmost(hashed: &[u8], order: usize) -> &[u8] {
-    &hashed[..hashed.len().min(order)]
 }

@@ -8,7 +8,7 @@ use super::message::Message;
 use super::signature::stopping;
 use crate::encoding::algorithm;
 use crate::error::{Error, Reason, Result};
-use crate::key::{Edwards, Key, PublicKey, Scheme};
+use crate::key::{Edwards, Input, Key, PublicKey, Scheme};
 use crate::provider::HwKey;
 
 /// One EdDSA signature.
@@ -48,7 +48,7 @@ impl Signature<HwKey> for EddsaSignature {
         no_digest(digest)?;
         self.message.start(key)?;
         let key = self.message.key()?;
-        key.allows(&Scheme::EdDsa).map_err(stopping("signing", key))
+        key.allows(None).map_err(stopping("signing", key))
     }
 
     fn digest_sign_update(&mut self, _: &[u8]) -> Result<()> {
@@ -61,7 +61,7 @@ impl Signature<HwKey> for EddsaSignature {
 
     fn digest_sign(&mut self, message: &[u8], signature: &mut [u8]) -> Result<usize> {
         let key = self.message.key()?;
-        key.sign(&Scheme::EdDsa, message, signature)
+        key.sign(&Scheme::EdDsa, Input::Data(message), signature)
             .map_err(stopping("signing", key))
     }
 

@@ -8,7 +8,7 @@ use super::signature::{Hashed, HashedSignature};
 use crate::digest::Digest;
 use crate::encoding::{algorithm, pss};
 use crate::error::{Error, Reason, Result};
-use crate::key::{Key, PublicKey, Scheme};
+use crate::key::{Input, Key, PublicKey, RsaUse, Scheme};
 
 /// One RSA signature.
 pub type RsaSignature = HashedSignature<RsaPadding>;
@@ -19,6 +19,8 @@ pub struct RsaPadding {
     padding: Padding,
     mgf1: Option<Digest>,
     salt: Salt,
+    /// The key is one of RSA-PSS.
+    only_pss: bool,
 }
 
 /// `pad-mode`; the numbers are RSA_PKCS1_PADDING and its like.
@@ -47,6 +49,7 @@ impl Default for RsaPadding {
             padding: Padding::Pkcs1,
             mgf1: None,
             salt: Salt::Max,
+            only_pss: false,
         }
     }
 }
@@ -72,16 +75,23 @@ impl Hashed for RsaPadding {
         Descriptor::END,
     ];
 
-    const ANY: Scheme = Scheme::RsaPkcs1 { digest: None };
-
     fn max_size(key: &Key) -> Result<usize> {
         Ok(bits(key)?.div_ceil(8))
     }
 
-    fn sign(&self, message: &Message, hashed: &[u8], signature: &mut [u8]) -> Result<usize> {
+    fn begin(&mut self, key: &Key) {
+        self.only_pss = is_pss_only(key);
+        if self.only_pss {
+            self.padding = Padding::Pss;
+        }
+    }
+
+    fn sign(&self, message: &Message, input: Input<'_>, signature: &mut [u8]) -> Result<usize> {
         let (key, scheme) = (message.key()?, self.scheme(message)?);
-        check_fits(&scheme, hashed.len(), Self::max_size(key)?)?;
-        key.sign(&scheme, hashed, signature)
+        if let Input::Data(data) = input {
+            check_fits(&scheme, data.len(), Self::max_size(key)?)?;
+        }
+        key.sign(&scheme, input, signature)
     }
 
     fn verify(&self, message: &Message, hashed: &[u8], signature: &[u8]) -> Result<bool> {
@@ -92,14 +102,21 @@ impl Hashed for RsaPadding {
 
     fn set_params(&mut self, params: &ParamsIn<'_>) -> Result<()> {
         if let Some(mode) = params.int_or_text(names::SIGNATURE_PAD_MODE)? {
-            self.padding = Padding::parse(&mode)?;
+            let padding = Padding::parse(&mode)?;
+            if self.only_pss && padding != Padding::Pss {
+                return Err(Error::new(
+                    Reason::InvalidParameter,
+                    "the key is an RSA-PSS key: no other padding goes with it",
+                ));
+            }
+            self.padding = padding;
         }
         if let Some(length) = params.int_or_text(names::SIGNATURE_PSS_SALTLEN)? {
-            self.only_pss("saltlen")?;
+            self.needs_pss("saltlen")?;
             self.salt = Salt::parse(&length)?;
         }
         if let Some(name) = params.utf8(names::SIGNATURE_MGF1_DIGEST)? {
-            self.only_pss("mgf1-digest")?;
+            self.needs_pss("mgf1-digest")?;
             self.mgf1 = Some(digest_by_name(name)?);
         }
         Ok(())
@@ -143,7 +160,7 @@ impl RsaPadding {
         })
     }
 
-    fn only_pss(&self, name: &str) -> Result<()> {
+    fn needs_pss(&self, name: &str) -> Result<()> {
         if self.padding == Padding::Pss {
             return Ok(());
         }
@@ -170,6 +187,13 @@ fn check_fits(scheme: &Scheme, length: usize, size: usize) -> Result<()> {
         Reason::InvalidData,
         format!("the data to sign has {length} bytes; {problem}"),
     ))
+}
+
+fn is_pss_only(key: &Key) -> bool {
+    let PublicKey::Rsa { allowed, .. } = key.public() else {
+        return false;
+    };
+    *allowed == RsaUse::PssOnly
 }
 
 fn bits(key: &Key) -> Result<usize> {

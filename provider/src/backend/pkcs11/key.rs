@@ -1,11 +1,8 @@
 //! A private key on a PKCS#11 token.
 
-use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
-use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
-use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::mechanism::Mechanism;
 use cryptoki::object::ObjectClass;
 use ossl_shim::process::PerProcess;
 use p11_raw::ObjectHandle;
@@ -13,15 +10,14 @@ use p11_raw::ObjectHandle;
 use super::attempt::{Attempt, Failure, attempt};
 use super::login::{log_in, log_in_for_key};
 use super::object::{Object, Pattern};
+use super::plan::{Abilities, Plan, Signing};
 use super::search::public_half;
 use super::sessions::Lease;
 use super::token::Token;
 use crate::backend::Login;
 use crate::digest::Digest;
-use crate::encoding::digest_info::digest_info;
-use crate::encoding::pss;
 use crate::error::{Error, Reason, Result};
-use crate::key::{Edwards, HardwareKey, PublicKey, Scheme};
+use crate::key::{HardwareKey, Input, PublicKey, Scheme};
 use crate::pin::PinPolicy;
 use crate::uri::pkcs11::ObjectType;
 
@@ -33,10 +29,18 @@ pub struct Pkcs11Key {
     name: String,
     pattern: Pattern,
     may_sign: bool,
+    abilities: Abilities,
     always_authenticate: bool,
     policy: PinPolicy,
     /// Where the key is now, in this process.
     place: PerProcess<Mutex<Option<Place>>>,
+}
+
+/// What openssl.cnf and the URI say of the use of a key.
+pub struct KeyPolicy {
+    pub pin: PinPolicy,
+    /// `digest = token`.
+    pub hashes_in_token: bool,
 }
 
 /// An object handle and the epoch of the sessions it is good for.
@@ -46,18 +50,12 @@ struct Place {
     handle: ObjectHandle,
 }
 
-/// What to send: a mechanism and its input.
-struct Plan<'a> {
-    mechanism: Mechanism<'static>,
-    input: Cow<'a, [u8]>,
-}
-
 impl Pkcs11Key {
     pub fn new(
         token: &'static Token,
         object: &Object,
         public: PublicKey,
-        policy: &PinPolicy,
+        policy: &KeyPolicy,
         epoch: u64,
     ) -> Self {
         let place = Place {
@@ -71,8 +69,13 @@ impl Pkcs11Key {
             name: object.name(),
             pattern: object.pattern(),
             may_sign: object.may_sign(),
+            abilities: Abilities {
+                token,
+                allowed: object.allowed_mechanisms(),
+                hashes_in_token: policy.hashes_in_token,
+            },
             always_authenticate: object.always_authenticate(),
-            policy: policy.clone(),
+            policy: policy.pin.clone(),
             place: PerProcess::new(),
         };
         *key.place() = Some(place);
@@ -88,8 +91,28 @@ impl Pkcs11Key {
         format!("signing on {}, key \"{}\"", self.token.identity, self.name)
     }
 
+    /// The signature that was planned, on one session.
+    fn follow(
+        &self,
+        plan: &Plan<'_>,
+        scheme: &Scheme,
+        session: &Lease,
+        signature: &mut [u8],
+    ) -> Attempt<usize> {
+        let (mechanism, message) = match plan {
+            Plan::Sign(signing) => return self.sign_on(session, signing, signature),
+            Plan::Hash { mechanism, message } => (mechanism, message),
+        };
+        let hashed = self.token.module.raw().digest(session, mechanism, message);
+        let hashed = hashed.map_err(Failure::of(|| {
+            format!("hashing on {}", self.token.identity)
+        }))?;
+        let signing = self.abilities.hashed(&self.public, scheme, &hashed)?;
+        self.sign_on(session, &signing, signature)
+    }
+
     /// One signature from start to end on one session.
-    fn sign_on(&self, session: &Lease, plan: &Plan<'_>, signature: &mut [u8]) -> Attempt<usize> {
+    fn sign_on(&self, session: &Lease, plan: &Signing<'_>, signature: &mut [u8]) -> Attempt<usize> {
         let handle = self.handle(session)?;
         let raw = self.token.module.raw();
         raw.sign_init(session, &plan.mechanism, handle)
@@ -158,48 +181,6 @@ impl Pkcs11Key {
             ),
         )
     }
-
-    /// Ed448 takes a parameter, Ed25519 must not have one (PKCS#11 v3.0 §2.3.14).
-    fn eddsa_mechanism(&self) -> Mechanism<'static> {
-        let scheme = match self.public {
-            PublicKey::Edwards {
-                curve: Edwards::Ed448,
-                ..
-            } => EddsaSignatureScheme::Ed448(b""),
-            _ => EddsaSignatureScheme::Ed25519,
-        };
-        Mechanism::Eddsa(EddsaParams::new(scheme))
-    }
-
-    /// The mechanism for `scheme`, and its input made from `data`.
-    fn plan<'a>(&self, scheme: &Scheme, data: &'a [u8]) -> Result<Plan<'a>> {
-        let plan = |mechanism, input| Ok(Plan { mechanism, input });
-        match *scheme {
-            Scheme::Ecdsa => plan(Mechanism::Ecdsa, Cow::Borrowed(data)),
-            Scheme::EdDsa => plan(self.eddsa_mechanism(), Cow::Borrowed(data)),
-            Scheme::RsaPkcs1 { digest: None } => plan(Mechanism::RsaPkcs, Cow::Borrowed(data)),
-            Scheme::RsaPkcs1 {
-                digest: Some(digest),
-            } => plan(Mechanism::RsaPkcs, digest_info(digest, data)?.into()),
-            Scheme::RsaRaw => plan(Mechanism::RsaX509, Cow::Borrowed(data)),
-            Scheme::RsaPss { digest, mgf1, salt } => {
-                // Tokens take one digest for both, and only those that PKCS#11 2.x names; else,
-                // and where a token has only raw RSA, the padding is made here.
-                match (digest == mgf1)
-                    .then(|| pss_mechanism(digest, salt))
-                    .flatten()
-                {
-                    Some(mechanism) if self.token.has_pss()? => {
-                        plan(mechanism, Cow::Borrowed(data))
-                    }
-                    _ => {
-                        let encoded = pss::encode(data, digest, mgf1, salt, self.public.bits())?;
-                        plan(Mechanism::RsaX509, encoded.into())
-                    }
-                }
-            }
-        }
-    }
 }
 
 impl HardwareKey for Pkcs11Key {
@@ -219,32 +200,46 @@ impl HardwareKey for Pkcs11Key {
         self.name.clone()
     }
 
-    fn allows(&self, scheme: &Scheme) -> Result<()> {
-        if self.may_sign {
-            return Ok(());
+    fn allows(&self, digest: Option<Digest>) -> Result<()> {
+        let attempted = self.attempted();
+        if !self.may_sign {
+            let problem = "the key's CKA_SIGN is false; make a key with usage \"sign\"";
+            let error = Error::new(Reason::OperationNotAllowed, problem);
+            return Err(error.within(&attempted));
         }
-        Err(Error::new(
-            Reason::OperationNotAllowed,
-            format!(
-                "{} by {scheme}: the key's CKA_SIGN is false; make a key with usage \"sign\"",
-                self.attempted()
-            ),
-        ))
+        match digest {
+            Some(digest) => self
+                .abilities
+                .allow(&self.public, digest)
+                .map_err(|error| error.within(&attempted)),
+            None => Ok(()),
+        }
     }
 
-    fn sign(&self, scheme: &Scheme, data: &[u8], signature: &mut [u8]) -> Result<usize> {
-        let plan = self.plan(scheme, data)?;
+    fn wants_messages(&self) -> bool {
+        self.abilities.wants_messages()
+    }
+
+    fn sign(&self, scheme: &Scheme, input: Input<'_>, signature: &mut [u8]) -> Result<usize> {
+        let plan = self.abilities.plan(&self.public, scheme, input);
+        let plan = plan.map_err(|error| error.within(&self.attempted()))?;
         // In a forked child and after a loss this is where the PIN is asked for again.
         let log_in = || log_in(self.token, &self.policy, None, &mut Login::unattended());
         attempt(self.token, log_in, |session| {
-            self.sign_on(session, &plan, signature)
+            self.follow(&plan, scheme, session, signature)
         })
     }
 
     /// By the token with its public key object: OpenSSL comes here only for a key that was loaded
     /// from it.
     fn verify(&self, scheme: &Scheme, data: &[u8], signature: &[u8]) -> Result<bool> {
-        let plan = self.plan(scheme, data)?;
+        // What limits the private key does not limit the public one.
+        let unlimited = Abilities {
+            token: self.token,
+            allowed: None,
+            hashes_in_token: false,
+        };
+        let plan = unlimited.hashed(&self.public, scheme, data)?;
         if matches!(scheme, Scheme::RsaPss { .. }) && matches!(plan.mechanism, Mechanism::RsaX509) {
             return Err(self.not_verified("the token does not take these PSS parameters"));
         }
@@ -271,25 +266,4 @@ impl HardwareKey for Pkcs11Key {
             },
         )
     }
-}
-
-fn pss_mechanism(digest: Digest, salt: usize) -> Option<Mechanism<'static>> {
-    let (hash_alg, mgf) = pss_digest(digest)?;
-    Some(Mechanism::RsaPkcsPss(PkcsPssParams {
-        hash_alg,
-        mgf,
-        s_len: salt.try_into().ok()?,
-    }))
-}
-
-/// The digests that tokens of PKCS#11 2.x know in PSS parameters.
-fn pss_digest(digest: Digest) -> Option<(MechanismType, PkcsMgfType)> {
-    Some(match digest {
-        Digest::Sha1 => (MechanismType::SHA1, PkcsMgfType::MGF1_SHA1),
-        Digest::Sha224 => (MechanismType::SHA224, PkcsMgfType::MGF1_SHA224),
-        Digest::Sha256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256),
-        Digest::Sha384 => (MechanismType::SHA384, PkcsMgfType::MGF1_SHA384),
-        Digest::Sha512 => (MechanismType::SHA512, PkcsMgfType::MGF1_SHA512),
-        _ => return None,
-    })
 }

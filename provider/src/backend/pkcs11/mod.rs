@@ -15,6 +15,7 @@
 //! | `object` | what was read of one object |
 //! | `key` | the key: signs, and finds itself again after a loss |
 //! | `names` | lists of names in messages |
+//! | `plan` | which mechanism makes a signature, and of what input |
 //! | `failure` | result codes: their names, what they mean, what to do |
 
 mod attempt;
@@ -27,6 +28,7 @@ mod login;
 mod module;
 mod names;
 mod object;
+mod plan;
 mod registry;
 mod search;
 mod sessions;

@@ -9,7 +9,7 @@ use cryptoki_sys::{
 };
 use der::Decode;
 use der::asn1::{ObjectIdentifier, OctetStringRef, PrintableStringRef};
-use p11_raw::{AttributeKind, Attributes, ObjectHandle, Session};
+use p11_raw::{AttributeKind, Attributes, Mechanisms, ObjectHandle, Session};
 
 use super::attempt::{Attempt, Failure};
 use super::token::Token;
@@ -75,6 +75,8 @@ const KINDS: &[AttributeKind] = &[
     AttributeKind::PublicExponent,
     AttributeKind::EcParams,
     AttributeKind::EcPoint,
+    // The last: seldom there, and some modules stop at what they don't have.
+    AttributeKind::AllowedMechanisms,
 ];
 
 impl Object {
@@ -117,6 +119,11 @@ impl Object {
     /// CKA_SIGN; a token that does not tell is asked when it signs.
     pub fn may_sign(&self) -> bool {
         self.attributes.flag(AttributeKind::Sign) != Some(false)
+    }
+
+    /// CKA_ALLOWED_MECHANISMS; `None` allows all.
+    pub fn allowed_mechanisms(&self) -> Option<Mechanisms> {
+        self.attributes.mechanisms(AttributeKind::AllowedMechanisms)
     }
 
     /// CKA_ALWAYS_AUTHENTICATE.

@@ -7,18 +7,18 @@ use p11_raw::Session;
 
 use super::attempt::{Attempt, Failure, attempt};
 use super::candidates::candidates;
-use super::key::Pkcs11Key;
+use super::key::{KeyPolicy, Pkcs11Key};
 use super::login::log_in;
 use super::module::Present;
 use super::names::{listed, some_of};
 use super::object::{Object, Pattern};
+use super::plan::RSA_PSS;
 use super::sessions::Lease;
 use super::token::Token;
 use crate::backend::{Found, Login, Wanted};
 use crate::config::Config;
 use crate::error::{Error, Reason, Result};
 use crate::key::{Key, PublicKey};
-use crate::pin::PinPolicy;
 use crate::uri::Pkcs11Uri;
 use crate::uri::pkcs11::ObjectType;
 
@@ -33,7 +33,10 @@ pub fn find(
         uri,
         pattern: Pattern::of(uri),
         wanted: Kinds::of(uri, wanted)?,
-        policy: config.pin_policy(uri)?,
+        policy: KeyPolicy {
+            pin: config.pin_policy(uri)?,
+            hashes_in_token: config.hashes_in_token,
+        },
     };
     let candidates = candidates(config, uri)?;
     if !uri.names_object() && wanted == Wanted::Anything {
@@ -47,7 +50,7 @@ struct Request<'a> {
     uri: &'a Pkcs11Uri,
     pattern: Pattern,
     wanted: Kinds,
-    policy: PinPolicy,
+    policy: KeyPolicy,
 }
 
 /// Which kinds of objects will do.
@@ -145,7 +148,7 @@ impl Request<'_> {
     }
 
     fn log_in(&self, token: &'static Token, login: &mut Login<'_, '_>) -> Result<()> {
-        log_in(token, &self.policy, self.uri.pin_value.as_ref(), login)
+        log_in(token, &self.policy.pin, self.uri.pin_value.as_ref(), login)
     }
 
     fn search(&self, token: &'static Token, session: &Lease) -> Attempt<Vec<Found>> {
@@ -296,6 +299,19 @@ fn is_half_of_another(object: &Object, objects: &[Object]) -> bool {
 /// The public half of the private key `object`: the public key object with its id or label, else
 /// its own attributes.
 pub fn public_half(
+    token: &Token,
+    session: &Session,
+    object: &Object,
+    known: &[Object],
+) -> Attempt<PublicKey> {
+    let public = find_public_half(token, session, object, known)?;
+    Ok(match object.allowed_mechanisms() {
+        Some(allowed) if allowed.are_among(RSA_PSS) => public.for_pss_only(),
+        _ => public,
+    })
+}
+
+fn find_public_half(
     token: &Token,
     session: &Session,
     object: &Object,

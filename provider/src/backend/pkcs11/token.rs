@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use cryptoki::error::{Error as CryptokiError, RvError};
-use cryptoki::mechanism::MechanismType;
 use cryptoki::slot::TokenInfo;
 use ossl_shim::process::{PerProcess, user_id};
-use p11_raw::SlotId;
+use p11_raw::{Mechanisms, SlotId};
 
 use super::failure::{code, describe, failed, leaves_sessions_open};
 use super::login::PinMemory;
@@ -67,7 +66,7 @@ pub struct Token {
     pub identity: Identity,
     pub pins: PinMemory,
     sessions: PerProcess<Sessions>,
-    has_pss: PerProcess<OnceLock<bool>>,
+    mechanisms: PerProcess<OnceLock<Mechanisms>>,
 }
 
 impl Token {
@@ -77,7 +76,7 @@ impl Token {
             identity,
             pins: PinMemory::default(),
             sessions: PerProcess::new(),
-            has_pss: PerProcess::new(),
+            mechanisms: PerProcess::new(),
         }
     }
 
@@ -86,21 +85,20 @@ impl Token {
         self.sessions.get(Sessions::default)
     }
 
-    /// Whether the token has CKM_RSA_PKCS_PSS; asked once in a process.
-    pub fn has_pss(&'static self) -> Result<bool> {
-        let known = self.has_pss.get(OnceLock::new);
-        if let Some(has) = known.get() {
-            return Ok(*has);
+    /// Its mechanisms; asked for once in a process.
+    pub fn mechanisms(&'static self) -> Result<&'static Mechanisms> {
+        let known = self.mechanisms.get(OnceLock::new);
+        if let Some(mechanisms) = known.get() {
+            return Ok(mechanisms);
         }
         let raw = self.module.started()?;
-        let has = raw.has_mechanism(self.slot()?, MechanismType::RSA_PKCS_PSS);
-        let has = has.map_err(|error| {
+        let mechanisms = raw.mechanisms(self.slot()?).map_err(|error| {
             failed(
                 &format!("listing the mechanisms of {}", self.identity),
                 &error,
             )
         })?;
-        Ok(*known.get_or_init(|| has))
+        Ok(known.get_or_init(|| mechanisms))
     }
 
     /// What belongs to `epoch` is lost, as `error` tells.

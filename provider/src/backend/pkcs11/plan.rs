@@ -1,0 +1,350 @@
+//! Which mechanism makes a signature, and of what input.
+
+use std::borrow::Cow;
+
+use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
+use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use p11_raw::Mechanisms;
+
+use super::token::Token;
+use crate::digest::Digest;
+use crate::encoding::digest_info::digest_info;
+use crate::encoding::ecdsa::leftmost;
+use crate::encoding::{pkcs1, pss};
+use crate::error::{Error, Reason, Result};
+use crate::key::{Edwards, Input, PublicKey, Scheme};
+
+/// What to ask of the token.
+pub enum Plan<'a> {
+    Sign(Signing<'a>),
+    /// The token hashes first; its value is then signed by a plan of its own.
+    Hash {
+        mechanism: Mechanism<'static>,
+        message: &'a [u8],
+    },
+}
+
+/// One C_SignInit and its C_Sign.
+pub struct Signing<'a> {
+    pub mechanism: Mechanism<'static>,
+    pub input: Cow<'a, [u8]>,
+}
+
+/// What a key and its token can do, as far as the choice depends on it.
+pub struct Abilities {
+    pub token: &'static Token,
+    /// CKA_ALLOWED_MECHANISMS; `None` allows all.
+    pub allowed: Option<Mechanisms>,
+    /// `digest = token`.
+    pub hashes_in_token: bool,
+}
+
+/// How the input of a raw mechanism is made of a digest's value.
+#[derive(Clone, Copy)]
+enum Form {
+    AsItIs,
+    DigestInfo(Digest),
+    /// PKCS#1 v1.5 padding on the host, for tokens that have only raw RSA.
+    Pkcs1(Option<Digest>),
+    Pss {
+        digest: Digest,
+        mgf1: Digest,
+        salt: usize,
+    },
+}
+
+type Way = (Mechanism<'static>, Form);
+
+impl Abilities {
+    /// Whether the whole message has to be kept until the signature is made.
+    pub fn wants_messages(&self) -> bool {
+        self.hashes_in_token || self.allowed.is_some()
+    }
+
+    /// Whether a signature over `digest` is possible at all; asked before there is any padding, and
+    /// without the token.
+    pub fn allow(&self, public: &PublicKey, digest: Digest) -> Result<()> {
+        if self.hashes_in_token && token_hash(digest).is_none() {
+            return Err(Error::new(
+                Reason::UnsupportedDigest,
+                format!(
+                    "{} in the token: PKCS#11 2.x has SHA-1 and SHA-2 only; choose one of them, or set \
+                     digest = host",
+                    digest.name()
+                ),
+            ));
+        }
+        let schemes = match public {
+            PublicKey::Rsa { .. } => vec![
+                Scheme::RsaPkcs1 {
+                    digest: Some(digest),
+                },
+                Scheme::RsaPss {
+                    digest,
+                    mgf1: digest,
+                    salt: 0,
+                },
+            ],
+            PublicKey::Ec { .. } => vec![Scheme::Ecdsa],
+            PublicKey::Edwards { .. } => vec![Scheme::EdDsa],
+        };
+        let is_possible = |scheme: &Scheme| {
+            let hashed = ways(public, scheme).into_iter().map(|(way, _)| way);
+            let mut all = hashed.chain(combined(scheme, digest));
+            all.any(|mechanism| self.allows(&mechanism))
+        };
+        match schemes.iter().any(is_possible) {
+            true => Ok(()),
+            false => Err(not_allowed(
+                Reason::UnsupportedDigest,
+                &format!("a signature over {}", digest.name()),
+            )),
+        }
+    }
+
+    /// The plan for signing `input` by `scheme` with the key that has this public half.
+    pub fn plan<'a>(
+        &self,
+        public: &PublicKey,
+        scheme: &Scheme,
+        input: Input<'a>,
+    ) -> Result<Plan<'a>> {
+        match input {
+            Input::Data(data) => self.hashed(public, scheme, data).map(Plan::Sign),
+            Input::Message { digest, message } if self.hashes_in_token => {
+                self.in_token(scheme, digest, message)
+            }
+            Input::Message { digest, message } => {
+                let mut ways = ways(public, scheme).into_iter();
+                if ways.any(|(mechanism, _)| self.allows(&mechanism)) {
+                    let hashed = digest.hash(message);
+                    let signing = self.hashed(public, scheme, &hashed)?;
+                    return Ok(Plan::Sign(signing.into_owned()));
+                }
+                let whole = self.whole(scheme, digest, message)?;
+                whole
+                    .map(Plan::Sign)
+                    .ok_or_else(|| self.nothing_for(scheme))
+            }
+        }
+    }
+
+    /// By a mechanism that takes what has been hashed already. `data` is the digest's value.
+    pub fn hashed<'a>(
+        &self,
+        public: &PublicKey,
+        scheme: &Scheme,
+        data: &'a [u8],
+    ) -> Result<Signing<'a>> {
+        let mut ways = ways(public, scheme);
+        ways.retain(|(mechanism, _)| self.allows(mechanism));
+        // A single one is not worth a question: the token says so if it lacks it.
+        let best = match ways.len() {
+            0 => return Err(self.nothing_for(scheme)),
+            1 => 0,
+            _ => {
+                let known = self.token.mechanisms()?;
+                let mut ways = ways.iter();
+                let there = ways.position(|(mechanism, _)| known.has(mechanism.mechanism_type()));
+                there.unwrap_or(0)
+            }
+        };
+        let (mechanism, form) = ways.swap_remove(best);
+        let input = form.of(public, data)?;
+        Ok(Signing { mechanism, input })
+    }
+
+    /// Both steps in the token: by one mechanism, or by two.
+    fn in_token<'a>(&self, scheme: &Scheme, digest: Digest, message: &'a [u8]) -> Result<Plan<'a>> {
+        if let Some(signing) = self.whole(scheme, digest, message)? {
+            return Ok(Plan::Sign(signing));
+        }
+        let known = self.token.mechanisms()?;
+        match token_hash(digest).filter(|mechanism| known.has(mechanism.mechanism_type())) {
+            Some(mechanism) => Ok(Plan::Hash { mechanism, message }),
+            None => Err(Error::new(
+                Reason::UnsupportedDigest,
+                format!(
+                    "the token does not hash with {} (pkcs11-tool --list-mechanisms shows what it has); \
+                     choose another digest, or set digest = host",
+                    digest.name()
+                ),
+            )),
+        }
+    }
+
+    /// By one mechanism that hashes and signs.
+    fn whole<'a>(
+        &self,
+        scheme: &Scheme,
+        digest: Digest,
+        message: &'a [u8],
+    ) -> Result<Option<Signing<'a>>> {
+        let Some(mechanism) = combined(scheme, digest).filter(|way| self.allows(way)) else {
+            return Ok(None);
+        };
+        let known = self.token.mechanisms()?;
+        let input = Cow::Borrowed(message);
+        Ok(known
+            .has(mechanism.mechanism_type())
+            .then_some(Signing { mechanism, input }))
+    }
+
+    fn allows(&self, mechanism: &Mechanism<'_>) -> bool {
+        let allowed = self.allowed.as_ref();
+        allowed.is_none_or(|allowed| allowed.has(mechanism.mechanism_type()))
+    }
+
+    #[track_caller]
+    fn nothing_for(&self, scheme: &Scheme) -> Error {
+        not_allowed(Reason::OperationNotAllowed, &scheme.to_string())
+    }
+}
+
+impl Signing<'_> {
+    fn into_owned(self) -> Signing<'static> {
+        Signing {
+            mechanism: self.mechanism,
+            input: self.input.into_owned().into(),
+        }
+    }
+}
+
+impl Form {
+    fn of<'a>(self, public: &PublicKey, data: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+        Ok(match self {
+            // FIPS 186-5 §6.4: the leftmost bits. Some tokens do it themselves, some refuse.
+            Self::AsItIs => match public {
+                PublicKey::Ec { curve, .. } => leftmost(data, curve.field_size()).into(),
+                _ => data.into(),
+            },
+            Self::DigestInfo(digest) => digest_info(digest, data)?.into(),
+            Self::Pkcs1(digest) => {
+                let size = public.bits().div_ceil(8);
+                match digest {
+                    Some(digest) => pkcs1::encode(&digest_info(digest, data)?, size)?.into(),
+                    None => pkcs1::encode(data, size)?.into(),
+                }
+            }
+            Self::Pss { digest, mgf1, salt } => {
+                pss::encode(data, digest, mgf1, salt, public.bits())?.into()
+            }
+        })
+    }
+}
+
+/// The mechanisms of RSA-PSS: a key that is allowed nothing else is an RSA-PSS key.
+pub const RSA_PSS: &[MechanismType] = &[
+    MechanismType::RSA_PKCS_PSS,
+    MechanismType::SHA1_RSA_PKCS_PSS,
+    MechanismType::SHA256_RSA_PKCS_PSS,
+    MechanismType::SHA384_RSA_PKCS_PSS,
+    MechanismType::SHA512_RSA_PKCS_PSS,
+];
+
+/// The mechanisms that take a digest's value, the best first.
+fn ways(public: &PublicKey, scheme: &Scheme) -> Vec<Way> {
+    match *scheme {
+        Scheme::Ecdsa => vec![(Mechanism::Ecdsa, Form::AsItIs)],
+        Scheme::EdDsa => vec![(eddsa(public), Form::AsItIs)],
+        Scheme::RsaPkcs1 { digest } => vec![
+            (
+                Mechanism::RsaPkcs,
+                digest.map_or(Form::AsItIs, Form::DigestInfo),
+            ),
+            (Mechanism::RsaX509, Form::Pkcs1(digest)),
+        ],
+        Scheme::RsaRaw => vec![(Mechanism::RsaX509, Form::AsItIs)],
+        Scheme::RsaPss { digest, mgf1, salt } => {
+            let form = Form::Pss { digest, mgf1, salt };
+            // Tokens take one digest for both, and only those that PKCS#11 2.x names.
+            let own = (digest == mgf1)
+                .then(|| pss_params(digest, salt))
+                .flatten()
+                .map(|params| (Mechanism::RsaPkcsPss(params), Form::AsItIs));
+            own.into_iter()
+                .chain([(Mechanism::RsaX509, form)])
+                .collect()
+        }
+    }
+}
+
+/// The mechanism that hashes with `digest` and signs by `scheme`, of those that PKCS#11 2.x names.
+fn combined(scheme: &Scheme, digest: Digest) -> Option<Mechanism<'static>> {
+    Some(match (scheme, digest) {
+        (Scheme::Ecdsa, Digest::Sha1) => Mechanism::EcdsaSha1,
+        (Scheme::Ecdsa, Digest::Sha224) => Mechanism::EcdsaSha224,
+        (Scheme::Ecdsa, Digest::Sha256) => Mechanism::EcdsaSha256,
+        (Scheme::Ecdsa, Digest::Sha384) => Mechanism::EcdsaSha384,
+        (Scheme::Ecdsa, Digest::Sha512) => Mechanism::EcdsaSha512,
+        (Scheme::RsaPkcs1 { .. }, Digest::Sha1) => Mechanism::Sha1RsaPkcs,
+        (Scheme::RsaPkcs1 { .. }, Digest::Sha224) => Mechanism::Sha224RsaPkcs,
+        (Scheme::RsaPkcs1 { .. }, Digest::Sha256) => Mechanism::Sha256RsaPkcs,
+        (Scheme::RsaPkcs1 { .. }, Digest::Sha384) => Mechanism::Sha384RsaPkcs,
+        (Scheme::RsaPkcs1 { .. }, Digest::Sha512) => Mechanism::Sha512RsaPkcs,
+        (Scheme::RsaPss { mgf1, salt, .. }, _) if *mgf1 == digest => {
+            let params = pss_params(digest, *salt)?;
+            match digest {
+                Digest::Sha1 => Mechanism::Sha1RsaPkcsPss(params),
+                Digest::Sha256 => Mechanism::Sha256RsaPkcsPss(params),
+                Digest::Sha384 => Mechanism::Sha384RsaPkcsPss(params),
+                Digest::Sha512 => Mechanism::Sha512RsaPkcsPss(params),
+                _ => return None,
+            }
+        }
+        _ => return None,
+    })
+}
+
+/// The mechanism that only hashes.
+fn token_hash(digest: Digest) -> Option<Mechanism<'static>> {
+    Some(match digest {
+        Digest::Sha1 => Mechanism::Sha1,
+        Digest::Sha224 => Mechanism::Sha224,
+        Digest::Sha256 => Mechanism::Sha256,
+        Digest::Sha384 => Mechanism::Sha384,
+        Digest::Sha512 => Mechanism::Sha512,
+        _ => return None,
+    })
+}
+
+/// Ed448 takes a parameter, Ed25519 must not have one (PKCS#11 v3.0 §2.3.14).
+fn eddsa(public: &PublicKey) -> Mechanism<'static> {
+    let scheme = match public {
+        PublicKey::Edwards {
+            curve: Edwards::Ed448,
+            ..
+        } => EddsaSignatureScheme::Ed448(b""),
+        _ => EddsaSignatureScheme::Ed25519,
+    };
+    Mechanism::Eddsa(EddsaParams::new(scheme))
+}
+
+fn pss_params(digest: Digest, salt: usize) -> Option<PkcsPssParams> {
+    let (hash_alg, mgf) = match digest {
+        Digest::Sha1 => (MechanismType::SHA1, PkcsMgfType::MGF1_SHA1),
+        Digest::Sha224 => (MechanismType::SHA224, PkcsMgfType::MGF1_SHA224),
+        Digest::Sha256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256),
+        Digest::Sha384 => (MechanismType::SHA384, PkcsMgfType::MGF1_SHA384),
+        Digest::Sha512 => (MechanismType::SHA512, PkcsMgfType::MGF1_SHA512),
+        _ => return None,
+    };
+    Some(PkcsPssParams {
+        hash_alg,
+        mgf,
+        s_len: salt.try_into().ok()?,
+    })
+}
+
+#[track_caller]
+fn not_allowed(reason: Reason, what: &str) -> Error {
+    Error::new(
+        reason,
+        format!(
+            "the key's CKA_ALLOWED_MECHANISMS have no mechanism for {what}; choose another digest or \
+             padding, sign the message instead of its digest (openssl dgst -sign, pkeyutl -rawin), or \
+             make a key without this limit"
+        ),
+    )
+}
