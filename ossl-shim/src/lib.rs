@@ -41,7 +41,7 @@ pub use keymgmt::{KeyManagement, Selection};
 pub use passphrase::Passphrase;
 pub use provider::{Algorithm, Operation, Provider, Reason, initialise};
 pub use signature::Signature;
-pub use store::{Expect, Object, Store};
+pub use store::{Expect, Object, Search, Store};
 
 /// Exports `OSSL_provider_init` for a type that implements [`Provider`].
 #[macro_export]

@@ -26,6 +26,9 @@ pub trait Store<P: Provider>: Sized + Send + 'static {
     /// The program told what kind of object it wants (`OSSL_STORE_expect`).
     fn expect(&mut self, what: Expect);
 
+    /// The program looks for certain objects only (`OSSL_STORE_find`).
+    fn search(&mut self, what: Search) -> Result<(), P::Error>;
+
     /// The next object; `None` when there are no more.
     fn next(
         &mut self,
@@ -48,6 +51,72 @@ pub enum Expect {
     PrivateKey,
     Certificate,
     Crl,
+}
+
+impl Expect {
+    fn read(params: &ParamsIn<'_>) -> Result<Option<Self>, Fault> {
+        let Some(number) = params.int(names::STORE_EXPECT)? else {
+            return Ok(None);
+        };
+        Ok(Some(match c_int::try_from(number).unwrap_or(-1) {
+            0 => Self::Anything,
+            store_info::NAME => Self::Name,
+            store_info::PARAMS => Self::Parameters,
+            store_info::PUBKEY => Self::PublicKey,
+            store_info::PKEY => Self::PrivateKey,
+            store_info::CERT => Self::Certificate,
+            store_info::CRL => Self::Crl,
+            _ => {
+                return Err(Fault::Param {
+                    name: names::STORE_EXPECT.to_string_lossy().into_owned(),
+                    problem: "unknown kind of object",
+                });
+            }
+        }))
+    }
+}
+
+/// `OSSL_STORE_SEARCH`, OSSL_STORE_SEARCH(3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// The subject's name, DER.
+    Subject(Vec<u8>),
+    /// The issuer's name, DER, and the serial number, big-endian.
+    IssuerSerial {
+        issuer: Vec<u8>,
+        serial: Vec<u8>,
+    },
+    /// The digest's name and value. (OSSL_STORE_find() crashes by itself without a digest.)
+    Fingerprint {
+        digest: String,
+        value: Vec<u8>,
+    },
+    Alias(String),
+}
+
+impl Search {
+    /// OpenSSL passes one kind at a time.
+    fn read(params: &ParamsIn<'_>) -> Result<Option<Self>, Fault> {
+        if let Some(name) = params.octets(names::STORE_SUBJECT)? {
+            return Ok(Some(Self::Subject(name.to_vec())));
+        }
+        if let Some(name) = params.octets(names::STORE_ISSUER)? {
+            let serial = params.big_number(names::STORE_SERIAL)?;
+            return Ok(Some(Self::IssuerSerial {
+                issuer: name.to_vec(),
+                serial: serial.ok_or(Fault::Null("the serial number"))?,
+            }));
+        }
+        if let Some(value) = params.octets(names::STORE_FINGERPRINT)? {
+            let digest = params.utf8(names::STORE_DIGEST)?;
+            return Ok(Some(Self::Fingerprint {
+                digest: digest.ok_or(Fault::Null("the digest"))?.to_owned(),
+                value: value.to_vec(),
+            }));
+        }
+        let alias = params.utf8(names::STORE_ALIAS)?;
+        Ok(alias.map(|alias| Self::Alias(alias.to_owned())))
+    }
 }
 
 /// One object of a store.
@@ -112,7 +181,17 @@ unsafe extern "C" fn open<P: Provider, T: Store<P>>(
 }
 
 unsafe extern "C" fn settable_ctx_params(_: *mut c_void) -> *const OsslParam {
-    const SETTABLE: &[Descriptor] = &[Descriptor::int(names::STORE_EXPECT), Descriptor::END];
+    // OSSL_STORE_supports_search() looks here.
+    const SETTABLE: &[Descriptor] = &[
+        Descriptor::int(names::STORE_EXPECT),
+        Descriptor::octets(names::STORE_SUBJECT),
+        Descriptor::octets(names::STORE_ISSUER),
+        Descriptor::unsigned(names::STORE_SERIAL),
+        Descriptor::utf8(names::STORE_DIGEST),
+        Descriptor::octets(names::STORE_FINGERPRINT),
+        Descriptor::utf8(names::STORE_ALIAS),
+        Descriptor::END,
+    ];
     Descriptor::table(SETTABLE)
 }
 
@@ -129,24 +208,11 @@ unsafe extern "C" fn set_ctx_params<P: Provider, T: Store<P>>(
     };
     let Ok(held) = held else { return 0 };
     enter(Ok(held.context), c"store_set_ctx_params", |_| {
-        if let Some(number) = params.int(names::STORE_EXPECT)? {
-            let what = match c_int::try_from(number).unwrap_or(-1) {
-                0 => Expect::Anything,
-                store_info::NAME => Expect::Name,
-                store_info::PARAMS => Expect::Parameters,
-                store_info::PUBKEY => Expect::PublicKey,
-                store_info::PKEY => Expect::PrivateKey,
-                store_info::CERT => Expect::Certificate,
-                store_info::CRL => Expect::Crl,
-                _ => {
-                    return Err(Fault::Param {
-                        name: names::STORE_EXPECT.to_string_lossy().into_owned(),
-                        problem: "unknown kind of object",
-                    }
-                    .into());
-                }
-            };
+        if let Some(what) = Expect::read(&params)? {
             held.value.store.expect(what);
+        }
+        if let Some(search) = Search::read(&params)? {
+            held.value.store.search(search)?;
         }
         Ok(1)
     })

@@ -39,6 +39,15 @@ impl Mechanisms {
         self.0.contains(&CK_MECHANISM_TYPE::from(wanted))
     }
 
+    /// Their names in the standard (`CKM_ECDSA`), or their numbers.
+    pub fn names(&self) -> Vec<String> {
+        let name = |number: &CK_MECHANISM_TYPE| match MechanismType::try_from(*number) {
+            Ok(known) => known.to_string(),
+            Err(_) => format!("0x{number:08x}"),
+        };
+        self.0.iter().map(name).collect()
+    }
+
     /// Whether there is nothing in it but `others`.
     pub fn are_among(&self, others: &[MechanismType]) -> bool {
         let mut all = self.0.iter();

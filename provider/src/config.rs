@@ -11,7 +11,7 @@ use ossl_shim::Core;
 
 use crate::error::{Error, Reason, Result};
 use crate::logging::{self, Target};
-use crate::pin::{PinPolicy, PinSource};
+use crate::pin::{PinPolicy, PinPrompt, PinSource};
 use crate::uri::Pkcs11Uri;
 
 /// What openssl.cnf says.
@@ -25,6 +25,8 @@ pub struct Config {
     pub pin_source: Option<PinSource>,
     /// `pin-keep`.
     pub pin_keep: bool,
+    /// `pin-prompt`.
+    pub pin_prompt: Option<PinPrompt>,
     /// `pin-final-try = allow`.
     pub spend_final_try: bool,
     /// `pin-file-mode = any`.
@@ -164,7 +166,8 @@ impl Config {
                 self.hashes_in_token = choice(value, &["host", "token"], "host, token")?;
             }
             "pin-prompt" => {
-                return Err("nothing (this version of hwkey does not prompt by itself)");
+                let prompt = PinPrompt::parse(value);
+                self.pin_prompt = Some(prompt.ok_or("tty, or the absolute path of a program")?);
             }
             "log-level" => {
                 let level = logging::parse_level(value);
@@ -204,6 +207,7 @@ impl Config {
         Ok(PinPolicy {
             source,
             keep: self.pin_keep,
+            prompt: self.pin_prompt.clone(),
             spend_final_try: self.spend_final_try,
         })
     }
@@ -254,7 +258,7 @@ mod tests {
         assert!(fault("log-target", "printer").contains("stderr, syslog, file:/absolute/path"));
         assert!(fault("log-target", "file:hwkey.log").contains("file:/absolute/path"));
         assert!(fault("digest", "card").contains("digest = card; accepted: host, token"));
-        assert!(fault("pin-prompt", "tty").contains("pin-prompt = tty"));
+        assert!(fault("pin-prompt", "gui").contains("pin-prompt = gui; accepted: tty, "));
         assert!(fault("pkcs11-module-path", "m.so").contains("absolute paths"));
     }
 

@@ -13,6 +13,7 @@
 
 pub mod backend;
 pub mod config;
+pub mod criterion;
 pub mod digest;
 pub mod encoding;
 pub mod error;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ossl_shim::{Algorithm, Core, Operation, Provider};
 
-use crate::backend::{self, Found, Login, Wanted};
+use crate::backend::{self, Found, Login, Query};
 use crate::config::Config;
 use crate::error::{Error, Reason, Result};
 use crate::key::Key;
@@ -169,10 +169,15 @@ const ENCODERS: &[Algorithm] = encoders!(c"EC", c"ED25519", c"ED448", c"RSA", c"
 
 impl HwKey {
     /// The objects that `uri` names.
-    pub fn find(&self, uri: &Uri, wanted: Wanted, login: &mut Login<'_, '_>) -> Result<Vec<Found>> {
+    pub fn find(
+        &self,
+        uri: &Uri,
+        query: Query<'_>,
+        login: &mut Login<'_, '_>,
+    ) -> Result<Vec<Found>> {
         self.config.check()?;
         self.look_around()?;
-        backend::find(&self.config, uri, wanted, login)
+        backend::find(&self.config, uri, query, login)
     }
 
     /// At the first hardware key: is everything around us as it must be?

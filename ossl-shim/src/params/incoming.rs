@@ -47,6 +47,28 @@ impl<'a> ParamsIn<'a> {
             .transpose()
     }
 
+    /// Bytes, given as `OCTET_STRING`.
+    pub fn octets(&self, name: &CStr) -> Result<Option<&'a [u8]>, Fault> {
+        self.find(name)
+            .map(|param| bytes(name, param, data_type::OCTET_STRING, "bytes expected"))
+            .transpose()
+    }
+
+    /// An unsigned number of any size, big-endian and without leading zeros.
+    pub fn big_number(&self, name: &CStr) -> Result<Option<Vec<u8>>, Fault> {
+        const PROBLEM: &str = "an unsigned number expected";
+        let Some(param) = self.find(name) else {
+            return Ok(None);
+        };
+        let mut number = bytes(name, param, data_type::UNSIGNED_INTEGER, PROBLEM)?.to_vec();
+        if cfg!(target_endian = "little") {
+            number.reverse();
+        }
+        let zeros = number.iter().take_while(|byte| **byte == 0).count();
+        number.drain(..zeros);
+        Ok(Some(number))
+    }
+
     /// A number or a name.
     pub fn int_or_text(&self, name: &CStr) -> Result<Option<IntOrText<'a>>, Fault> {
         let Some(param) = self.find(name) else {
@@ -105,6 +127,19 @@ fn text<'a>(name: &CStr, param: &'a OsslParam) -> Result<&'a str, Fault> {
     std::str::from_utf8(bytes).map_err(|_| fault(name, "not UTF-8"))
 }
 
+fn bytes<'a>(
+    name: &CStr,
+    param: &'a OsslParam,
+    wanted: c_uint,
+    problem: &'static str,
+) -> Result<&'a [u8], Fault> {
+    if param.data_type != wanted || param.data.is_null() {
+        return Err(fault(name, problem));
+    }
+    // SAFETY: such a parameter has `data_size` bytes (OSSL_PARAM(3)), readable for `'a`.
+    Ok(unsafe { slice::from_raw_parts(param.data.cast_const().cast(), param.data_size) })
+}
+
 fn integer(name: &CStr, param: &OsslParam) -> Result<i64, Fault> {
     const SIGNED: c_uint = data_type::INTEGER;
     const UNSIGNED: c_uint = data_type::UNSIGNED_INTEGER;
@@ -143,7 +178,8 @@ mod tests {
         let list = ParamList::new()
             .int(c"number", -7)
             .utf8(c"text", c"abc")
-            .octets(c"bytes", &[1]);
+            .octets(c"bytes", &[1])
+            .big_number(c"big", &[0, 1, 2, 3]);
         read(&list, |params| {
             assert_eq!(params.int(c"number"), Ok(Some(-7)));
             assert_eq!(params.utf8(c"text"), Ok(Some("abc")));
@@ -152,6 +188,8 @@ mod tests {
                 Ok(Some(IntOrText::Text("abc")))
             );
             assert_eq!(params.int_or_text(c"number"), Ok(Some(IntOrText::Int(-7))));
+            assert_eq!(params.octets(c"bytes"), Ok(Some(&[1][..])));
+            assert_eq!(params.big_number(c"big"), Ok(Some(vec![1, 2, 3])));
             assert_eq!(params.utf8(c"missing"), Ok(None));
             assert!(params.int(c"text").is_err() && params.utf8(c"number").is_err());
             assert!(params.utf8(c"bytes").is_err());
@@ -174,6 +212,7 @@ mod tests {
             // SAFETY: a terminated array; null data is what is tested.
             let params = unsafe { ParamsIn::new(params.as_ptr()) };
             assert!(params.int(c"x").is_err() && params.utf8(c"x").is_err());
+            assert!(params.octets(c"x").is_err() && params.big_number(c"x").is_err());
         }
         let list = ParamList::new().big_number(c"x", &[1, 2, 3]);
         assert!(read(&list, |params| params.int(c"x")).is_err());

@@ -5,6 +5,7 @@ pub mod pkcs11;
 use ossl_shim::Passphrase;
 
 use crate::config::Config;
+use crate::criterion::Criterion;
 use crate::error::Result;
 use crate::key::{Key, PublicKey};
 use crate::pin::Pin;
@@ -19,6 +20,23 @@ pub enum Wanted {
     Certificate,
     /// Something that no hardware has (a CRL).
     Nothing,
+}
+
+/// What is asked for under a URI.
+#[derive(Clone, Copy)]
+pub struct Query<'a> {
+    pub wanted: Wanted,
+    /// Only what matches it; nothing is an answer then.
+    pub criterion: Option<&'a Criterion>,
+}
+
+impl From<Wanted> for Query<'_> {
+    fn from(wanted: Wanted) -> Self {
+        Self {
+            wanted,
+            criterion: None,
+        }
+    }
 }
 
 /// What was found under a URI.
@@ -60,14 +78,14 @@ impl<'a, 'p> Login<'a, 'p> {
     }
 }
 
-/// The objects that `uri` names. An empty answer is an error.
+/// The objects that `uri` names. Without a criterion an empty answer is an error.
 pub fn find(
     config: &Config,
     uri: &Uri,
-    wanted: Wanted,
+    query: Query<'_>,
     login: &mut Login<'_, '_>,
 ) -> Result<Vec<Found>> {
     match uri {
-        Uri::Pkcs11(uri) => pkcs11::find(config, uri, wanted, login),
+        Uri::Pkcs11(uri) => pkcs11::find(config, uri, query, login),
     }
 }

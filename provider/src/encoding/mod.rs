@@ -2,6 +2,7 @@
 
 pub mod algorithm;
 pub mod digest_info;
+pub mod distinguished_name;
 pub mod ecdsa;
 pub mod pkcs1;
 pub mod pss;

@@ -49,7 +49,7 @@ fn find(provider: &HwKey, text: &str, passphrase: &mut Passphrase<'_>) -> Result
         .and_then(|uri| uri.allowed_from(Origin::File, provider.config.allow_uri_paths))
         .map_err(|error| error.stopping("loading the key that a reference file names"))?;
     let mut login = Login::interactive(passphrase);
-    let found = provider.find(&uri, Wanted::PrivateKey, &mut login);
+    let found = provider.find(&uri, Wanted::PrivateKey.into(), &mut login);
     let found = found
         .map_err(|error| error.stopping(format!("loading {uri}, which a reference file names")))?;
     let key = found.into_iter().find_map(|found| match found {

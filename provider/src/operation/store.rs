@@ -2,9 +2,10 @@
 
 use std::vec;
 
-use ossl_shim::{Expect, Object, Passphrase, Store};
+use ossl_shim::{Expect, Object, Passphrase, Search, Store};
 
-use crate::backend::{Found, Login, Wanted};
+use crate::backend::{Found, Login, Query, Wanted};
+use crate::criterion::Criterion;
 use crate::encoding::public_key::subject_public_key_info;
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -15,6 +16,7 @@ use crate::uri::{Origin, Uri};
 pub struct Pkcs11Store {
     uri: Uri,
     wanted: Wanted,
+    criterion: Option<Criterion>,
     /// `None` until the token has been asked.
     found: Option<vec::IntoIter<Found>>,
 }
@@ -26,6 +28,7 @@ impl Store<HwKey> for Pkcs11Store {
             // The text is not repeated: it may hold a PIN.
             uri: parsed.map_err(|error| error.stopping("opening a key URI"))?,
             wanted: Wanted::Anything,
+            criterion: None,
             found: None,
         })
     }
@@ -40,6 +43,21 @@ impl Store<HwKey> for Pkcs11Store {
         };
     }
 
+    fn search(&mut self, what: Search) -> Result<()> {
+        let criterion = match what {
+            Search::Subject(name) => Criterion::subject(&name),
+            Search::IssuerSerial { issuer, serial } => {
+                Criterion::issuer_and_serial(&issuer, serial)
+            }
+            Search::Fingerprint { digest, value } => Criterion::fingerprint(&digest, value),
+            Search::Alias(label) => Ok(Criterion::Label(label.into_bytes())),
+        };
+        let criterion =
+            criterion.map_err(|error| error.stopping(format!("searching {}", self.uri)))?;
+        self.criterion = Some(criterion);
+        Ok(())
+    }
+
     fn next(
         &mut self,
         provider: &HwKey,
@@ -49,7 +67,11 @@ impl Store<HwKey> for Pkcs11Store {
             Some(found) => found,
             None => {
                 let mut login = Login::interactive(passphrase);
-                let found = provider.find(&self.uri, self.wanted, &mut login);
+                let query = Query {
+                    wanted: self.wanted,
+                    criterion: self.criterion.as_ref(),
+                };
+                let found = provider.find(&self.uri, query, &mut login);
                 let found = found
                     .map_err(|error: Error| error.stopping(format!("loading {}", self.uri)))?;
                 self.found.insert(found.into_iter())

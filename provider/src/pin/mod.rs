@@ -1,10 +1,12 @@
 //! PINs: what they are, where they come from.
 
+mod prompt;
 mod source;
 
 use std::ops::Deref;
 
 use ossl_shim::process::Secret;
+pub use prompt::PinPrompt;
 pub use source::PinSource;
 
 /// A PIN: on a locked page that no core dump shows, cleared when dropped. It can't be printed.
@@ -36,6 +38,8 @@ pub struct PinPolicy {
     pub source: Option<PinSource>,
     /// `pin-keep`: whether the PIN that was accepted is kept for later logins.
     pub keep: bool,
+    /// `pin-prompt`: who is asked when nobody else can be.
+    pub prompt: Option<PinPrompt>,
     /// `pin-final-try = allow`.
     pub spend_final_try: bool,
 }

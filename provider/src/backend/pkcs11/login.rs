@@ -1,61 +1,18 @@
 //! Logging in to a token: once for all threads, and no PIN is ever spent for nothing.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{OnceLock, PoisonError};
+use std::sync::PoisonError;
 
 use cryptoki::error::RvError;
 use cryptoki::slot::TokenInfo;
-use ossl_shim::process::AppendOnly;
 use p11_raw::User;
 
 use super::failure::{code, failed};
+use super::pins::{Sourced, pin_for};
 use super::sessions::{Lease, LoginState};
 use super::token::Token;
 use crate::backend::Login;
 use crate::error::{Error, Reason, Result};
 use crate::pin::{Pin, PinPolicy};
-
-/// What is remembered of a token's PINs. It outlives forks: a child must not spend a PIN that its
-/// parent knows to be wrong, and a worker that can't read the PIN file uses the kept copy.
-#[derive(Default)]
-pub struct PinMemory {
-    /// Accepted PINs, the newest first.
-    kept: AppendOnly<Pin>,
-    /// Keyed hashes of refused ones.
-    refused: AppendOnly<u64>,
-}
-
-impl PinMemory {
-    fn keep(&self, pin: Pin) {
-        if self
-            .kept
-            .iter()
-            .next()
-            .is_none_or(|newest| **newest != *pin)
-        {
-            self.kept.push(pin);
-        }
-    }
-
-    fn kept(&self) -> Option<Pin> {
-        self.kept.iter().next().and_then(|pin| Pin::copied(pin))
-    }
-
-    fn refuse(&self, pin: &Pin) {
-        self.refused.push(keyed_hash(pin));
-    }
-
-    fn is_refused(&self, pin: &Pin) -> bool {
-        let hash = keyed_hash(pin);
-        self.refused.iter().any(|refused| *refused == hash)
-    }
-}
-
-/// SipHash with a key of this process (and its children).
-fn keyed_hash(pin: &Pin) -> u64 {
-    static KEY: OnceLock<RandomState> = OnceLock::new();
-    KEY.get_or_init(RandomState::new).hash_one(&**pin)
-}
 
 /// Makes sure that the user is logged in to `token`. `given` is the URI's own pin-value.
 pub fn log_in(
@@ -84,6 +41,7 @@ pub fn log_in(
         (true, false) => LoginState::ByPin,
     };
     if state == LoginState::ByPinPad {
+        log::warn!("{} waits for its PIN on its own keypad", token.identity);
         c_login(token, &session, User::User, None)?;
     }
     if state == LoginState::ByPin {
@@ -131,64 +89,14 @@ fn check_state(token: &Token, info: &TokenInfo, policy: &PinPolicy) -> Result<()
              allow in hwkey's section of openssl.cnf",
         );
     }
-    Ok(())
-}
-
-/// A PIN with where it came from, for messages.
-struct Sourced {
-    value: Pin,
-    origin: String,
-}
-
-/// The PIN to be sent: exactly one, the first that there is. A second one is never tried.
-fn pin_for(
-    token: &Token,
-    policy: &PinPolicy,
-    given: Option<&Pin>,
-    login: &mut Login<'_, '_>,
-) -> Result<Sourced> {
-    let identity = &token.identity;
-    let sourced = |value: Pin, origin: &str| Sourced {
-        value,
-        origin: origin.to_owned(),
-    };
-    let kept = || Some(sourced(token.pins.kept()?, "kept from before"));
-    let pin = match (given.and_then(|pin| Pin::copied(pin)), &policy.source) {
-        (Some(pin), _) => sourced(pin, "from the URI"),
-        (None, Some(source)) => match source.read() {
-            Ok(pin) => sourced(pin, &format!("from {source}")),
-            // A worker that gave up root's rights can't read root's file.
-            Err(error) => {
-                kept().ok_or_else(|| error.within(&format!("logging in to {identity}")))?
-            }
-        },
-        (None, None) => {
-            let asked = |pin| sourced(pin, "from the program's prompt");
-            let pin = kept().or_else(|| login.ask(&format!("{identity} (PIN)")).map(asked));
-            pin.ok_or_else(|| {
-                Error::new(
-                    Reason::PinRequired,
-                    format!(
-                        "logging in to {identity}: no PIN and nobody to ask; add pin-source = \
-                         file:/path/to/pin to hwkey's section of openssl.cnf, or \
-                         ?pin-source=file:/path/to/pin to the URI"
-                    ),
-                )
-            })?
-        }
-    };
-    if token.pins.is_refused(&pin.value) {
-        return Err(Error::new(
-            Reason::PinRefused,
-            format!(
-                "logging in to {identity}: the PIN {} was refused before, and this process does not \
-                 send it again; correct it at its source, then restart the program if that PIN was \
-                 only set on the token since",
-                pin.origin
-            ),
-        ));
+    if info.user_pin_to_be_changed() {
+        log::warn!(
+            "{}: the PIN is to be changed (CKF_USER_PIN_TO_BE_CHANGED); pkcs11-tool --change-pin \
+             does it",
+            token.identity
+        );
     }
-    Ok(pin)
+    Ok(())
 }
 
 /// `Ok(false)` if somebody else in this process had logged in, so that the PIN was not looked at.

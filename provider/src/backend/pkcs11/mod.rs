@@ -9,9 +9,11 @@
 //! | `token` | one token: identity, sessions, PIN memory |
 //! | `sessions` | the pool of sessions of a token |
 //! | `login` | one login, however many threads want it; no PIN is spent twice |
+//! | `pins` | which PIN is sent, and which never again |
 //! | `attempt` | recovery: what is lost is begun anew, once |
 //! | `candidates` | the tokens that a URI may mean |
 //! | `search` | objects by URI |
+//! | `matching` | objects by what is in them |
 //! | `object` | what was read of one object |
 //! | `key` | the key: signs, and finds itself again after a loss |
 //! | `names` | lists of names in messages |
@@ -25,9 +27,11 @@ mod elf;
 mod failure;
 mod key;
 mod login;
+mod matching;
 mod module;
 mod names;
 mod object;
+mod pins;
 mod plan;
 mod registry;
 mod search;

@@ -7,6 +7,7 @@ use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use p11_raw::Mechanisms;
 
+use super::names::some_of;
 use super::token::Token;
 use crate::digest::Digest;
 use crate::encoding::digest_info::digest_info;
@@ -96,9 +97,10 @@ impl Abilities {
         };
         match schemes.iter().any(is_possible) {
             true => Ok(()),
-            false => Err(not_allowed(
+            false => Err(self.not_allowed(
                 Reason::UnsupportedDigest,
-                &format!("a signature over {}", digest.name()),
+                &format!("signs over {}", digest.name()),
+                "choose another digest",
             )),
         }
     }
@@ -198,7 +200,22 @@ impl Abilities {
 
     #[track_caller]
     fn nothing_for(&self, scheme: &Scheme) -> Error {
-        not_allowed(Reason::OperationNotAllowed, &scheme.to_string())
+        self.not_allowed(
+            Reason::OperationNotAllowed,
+            &format!("makes {scheme} of a digest"),
+            "choose another padding or digest, or give the message instead of its digest (openssl \
+             dgst -sign, pkeyutl -rawin)",
+        )
+    }
+
+    #[track_caller]
+    fn not_allowed(&self, reason: Reason, what: &str, cure: &str) -> Error {
+        let names = self.allowed.as_ref().map(Mechanisms::names);
+        let allowed = some_of(&names.unwrap_or_default());
+        let problem = format!(
+            "the key's CKA_ALLOWED_MECHANISMS are {allowed}, and none of them {what}; {cure}"
+        );
+        Error::new(reason, problem)
     }
 }
 
@@ -335,16 +352,4 @@ fn pss_params(digest: Digest, salt: usize) -> Option<PkcsPssParams> {
         mgf,
         s_len: salt.try_into().ok()?,
     })
-}
-
-#[track_caller]
-fn not_allowed(reason: Reason, what: &str) -> Error {
-    Error::new(
-        reason,
-        format!(
-            "the key's CKA_ALLOWED_MECHANISMS have no mechanism for {what}; choose another digest or \
-             padding, sign the message instead of its digest (openssl dgst -sign, pkeyutl -rawin), or \
-             make a key without this limit"
-        ),
-    )
 }

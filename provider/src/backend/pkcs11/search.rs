@@ -15,7 +15,7 @@ use super::object::{Object, Pattern};
 use super::plan::RSA_PSS;
 use super::sessions::Lease;
 use super::token::Token;
-use crate::backend::{Found, Login, Wanted};
+use crate::backend::{Found, Login, Query, Wanted};
 use crate::config::Config;
 use crate::error::{Error, Reason, Result};
 use crate::key::{Key, PublicKey};
@@ -26,9 +26,13 @@ use crate::uri::pkcs11::ObjectType;
 pub fn find(
     config: &Config,
     uri: &Pkcs11Uri,
-    wanted: Wanted,
+    query: Query<'_>,
     login: &mut Login<'_, '_>,
 ) -> Result<Vec<Found>> {
+    let wanted = query.wanted;
+    if wanted == Wanted::Nothing && query.criterion.is_some() {
+        return Ok(Vec::new());
+    }
     let request = Request {
         uri,
         pattern: Pattern::of(uri),
@@ -39,6 +43,9 @@ pub fn find(
         },
     };
     let candidates = candidates(config, uri)?;
+    if let Some(criterion) = query.criterion {
+        return request.matching(&candidates, criterion, login);
+    }
     if !uri.names_object() && wanted == Wanted::Anything {
         return request.list(&candidates, login);
     }
@@ -46,17 +53,18 @@ pub fn find(
     request.load(token, login)
 }
 
-struct Request<'a> {
+/// One search under way.
+pub struct Request<'a> {
     uri: &'a Pkcs11Uri,
     pattern: Pattern,
-    wanted: Kinds,
-    policy: KeyPolicy,
+    pub wanted: Kinds,
+    pub policy: KeyPolicy,
 }
 
 /// Which kinds of objects will do.
 #[derive(Clone, Copy)]
-struct Kinds {
-    private: bool,
+pub struct Kinds {
+    pub private: bool,
     public: bool,
     certificate: bool,
 }
@@ -79,7 +87,7 @@ impl Kinds {
         ))
     }
 
-    fn include(self, object: &Object) -> bool {
+    pub fn include(self, object: &Object) -> bool {
         match object.class {
             ObjectType::Private => self.private,
             ObjectType::Public => self.public,
@@ -147,7 +155,7 @@ impl Request<'_> {
         })
     }
 
-    fn log_in(&self, token: &'static Token, login: &mut Login<'_, '_>) -> Result<()> {
+    pub fn log_in(&self, token: &'static Token, login: &mut Login<'_, '_>) -> Result<()> {
         log_in(token, &self.policy.pin, self.uri.pin_value.as_ref(), login)
     }
 
@@ -189,7 +197,7 @@ impl Request<'_> {
         Ok(found)
     }
 
-    fn objects(&self, token: &Token, session: &Session) -> Attempt<Vec<Object>> {
+    pub fn objects(&self, token: &Token, session: &Session) -> Attempt<Vec<Object>> {
         let attempted = || format!("searching {} for {}", token.identity, self.uri);
         Object::find(token, session, &self.pattern, None).map_err(Failure::of(attempted))
     }
@@ -280,7 +288,7 @@ fn still_logged_in(token: &Token, session: &Lease) -> Attempt<()> {
 }
 
 /// What is public can be listed all the same.
-fn without_pin(error: Error) -> Result<()> {
+pub fn without_pin(error: Error) -> Result<()> {
     if error.reason() != Reason::PinRequired {
         return Err(error);
     }
@@ -289,7 +297,7 @@ fn without_pin(error: Error) -> Result<()> {
 }
 
 /// A key pair is listed as its private half, where that can be seen.
-fn is_half_of_another(object: &Object, objects: &[Object]) -> bool {
+pub fn is_half_of_another(object: &Object, objects: &[Object]) -> bool {
     object.class == ObjectType::Public
         && objects
             .iter()

@@ -9,8 +9,8 @@ use ossl_shim::process::{PerProcess, user_id};
 use p11_raw::{Mechanisms, SlotId};
 
 use super::failure::{code, describe, failed, leaves_sessions_open};
-use super::login::PinMemory;
 use super::module::{Module, Present};
+use super::pins::PinMemory;
 use super::sessions::Sessions;
 use crate::error::{Error, Reason, Result};
 use crate::uri::pkcs11::{Pkcs11Uri, TokenPattern};
