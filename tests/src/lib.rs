@@ -8,6 +8,7 @@
 
 mod conf;
 mod followed;
+mod front;
 mod net;
 mod python;
 mod run;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use conf::Conf;
 pub use followed::{Followed, page, repository};
+pub use front::Front;
 pub use net::{free_port, wait_for_port, wait_until};
 pub use python::Python;
 pub use run::{Background, Finished, Run};

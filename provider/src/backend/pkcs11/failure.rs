@@ -98,7 +98,7 @@ fn meaning(code: RvError) -> (Reason, &'static str) {
         ),
         RvError::PinExpired => (
             Reason::PinRefused,
-            "set a new PIN with the token's own tool",
+            "set a new PIN with the token's own tool, or with pkcs11-tool --change-pin",
         ),
         RvError::PinLocked => (
             Reason::PinLocked,
@@ -144,9 +144,15 @@ fn meaning(code: RvError) -> (Reason, &'static str) {
             Reason::PinRequired,
             "give a PIN: pin-source in openssl.cnf or in the URI",
         ),
-        RvError::HostMemory | RvError::DeviceMemory => {
-            (Reason::TokenFailed, "there is not enough memory")
-        }
+        RvError::HostMemory => (Reason::TokenFailed, "the machine is out of memory"),
+        RvError::DeviceMemory => (
+            Reason::TokenFailed,
+            "the token's memory is full; delete what is not needed any more, or close other programs",
+        ),
+        RvError::TokenWriteProtected | RvError::SessionReadOnly => (
+            Reason::TokenFailed,
+            "the token is read-only; unlock it, or let this user write to it",
+        ),
         _ => (
             Reason::TokenFailed,
             "look into the log of the token's own software; HWKEY_LOG=debug shows the steps",
