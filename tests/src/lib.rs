@@ -13,6 +13,7 @@ mod net;
 mod python;
 mod run;
 mod said;
+mod spy;
 mod token;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub use net::{free_port, wait_for_port, wait_until};
 pub use python::Python;
 pub use run::{Background, Finished, Run};
 pub use said::{Said, WRONG_PIN, bench, failed_load, identity, load, software_works};
+pub use spy::spy;
 pub use token::{KeyType, PIN, SO_PIN, Token};
 
 /// The SoftHSM module of Debian.

@@ -4,17 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use hwkey_tests::{Bench, Conf, KeyType, PIN, Run, SOFTHSM, WRONG_PIN, helper};
-
-/// OpenSC's spy (package opensc-pkcs11), in the directory of this architecture's libraries.
-fn spy() -> String {
-    let arch = std::env::consts::ARCH;
-    let directory = match arch {
-        "arm" => "arm-linux-gnueabihf".to_owned(),
-        _ => format!("{arch}-linux-gnu"),
-    };
-    format!("/usr/lib/{directory}/pkcs11-spy.so")
-}
+use hwkey_tests::{Bench, Conf, KeyType, PIN, Run, SOFTHSM, WRONG_PIN, helper, spy};
 
 /// A bench whose openssl.cnf names the spy.
 struct Spied(Bench);

@@ -1,0 +1,197 @@
+//! Which mechanisms sign: keys that are limited to some, hashing in the token, Ed448.
+
+use std::fs;
+
+use hwkey_tests::{Bench, KeyType, PIN, SOFTHSM, Said, identity, load, spy};
+
+/// A bench with an RSA key `key` that is limited to these mechanisms (pkcs11-tool's names).
+fn limited(mechanisms: &str) -> Bench {
+    let bench = Bench::new("limited");
+    let options = ["--usage-sign", "--allowed-mechanisms", mechanisms];
+    bench
+        .token
+        .make_key_on("limited", KeyType::Rsa2048, "key", "01", &options);
+    fs::write(bench.path("message"), "to whom it may concern").unwrap();
+    let uri = bench.uri("key");
+    bench.openssl("pkey -in {} -out key.pem", &[&uri]).ok();
+    bench
+        .openssl("pkey -in key.pem -pubout -out public.pem", &[])
+        .ok();
+    bench
+}
+
+#[track_caller]
+fn signs(bench: &Bench, options: &str) {
+    let sign = format!("dgst {options} -sign key.pem -out signature message");
+    bench.openssl(&sign, &[]).ok();
+    let verify = format!("dgst {options} -verify public.pem -signature signature message");
+    bench.openssl(&verify, &[]).ok();
+}
+
+#[test]
+fn a_key_that_may_only_do_pss_is_an_rsa_pss_key() {
+    let bench = limited("RSA-PKCS-PSS,SHA256-RSA-PKCS-PSS");
+    signs(&bench, "-sha256");
+    signs(&bench, "-sha384 -sigopt rsa_pss_saltlen:20");
+    let pkcs1 = "dgst -sha256 -sigopt rsa_padding_mode:pkcs1 -sign key.pem message";
+    let refused = bench.openssl(pkcs1, &[]).fails();
+    assert!(refused.contains("the key is an RSA-PSS key"), "{refused}");
+
+    let request = "req -x509 -new -key key.pem -subj /CN=localhost -days 30 -out crt.pem";
+    bench.openssl(request, &[]).ok();
+    bench.openssl("verify -CAfile crt.pem crt.pem", &[]).ok();
+    let text = bench.openssl("x509 -in crt.pem -noout -text", &[]).ok();
+    assert!(text.contains("Public Key Algorithm: rsassaPss"), "{text}");
+
+    let (port, _server) = bench.demanding_server("key.pem", "crt.pem");
+    let address = format!("localhost:{port}");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let client = format!(
+            "s_client {version} -connect {{}} -CAfile crt.pem -key key.pem -cert crt.pem -verify_return_error"
+        );
+        let said = bench.openssl(&client, &[&address]).finish();
+        let all = said.all();
+        assert!(
+            said.ok && all.contains("Peer signature type: RSA-PSS"),
+            "{all}"
+        );
+    }
+}
+
+#[test]
+fn a_key_that_must_hash_by_itself_gets_the_whole_message() {
+    let bench = limited("SHA256-RSA-PKCS");
+    signs(&bench, "-sha256");
+    let token = identity(&bench, "limited");
+    let only = "the key's CKA_ALLOWED_MECHANISMS are CKM_SHA256_RSA_PKCS, and none of them";
+
+    // Told at the start, so that libssl takes another digest; not an error in the log therefore.
+    let refused = bench
+        .openssl("dgst -sha384 -sign key.pem message", &[])
+        .fails();
+    for part in [
+        "digest not supported",
+        &token,
+        "key \"key\"",
+        only,
+        "signs over SHA2-384",
+    ] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    let pss = "dgst -sha256 -sigopt rsa_padding_mode:pss -sign key.pem message";
+    let digest = "pkeyutl -sign -inkey key.pem -in digest -pkeyopt digest:sha256";
+    fs::write(bench.path("digest"), [7; 32]).unwrap();
+    for refused in [pss, digest] {
+        Said::by(bench.openssl(refused, &[])).names(
+            "operation not allowed for the key",
+            "signing with ",
+            &[&token, "key \"key\"", only, "openssl dgst -sign"],
+        );
+    }
+}
+
+#[test]
+fn tls_takes_a_digest_that_the_key_may_sign_over() {
+    let bench = limited("SHA384-RSA-PKCS-PSS,SHA384-RSA-PKCS");
+    let request = "req -x509 -new -sha384 -key key.pem -subj /CN=localhost -days 30 -out crt.pem";
+    bench.openssl(request, &[]).ok();
+    let (port, _server) = bench.demanding_server("key.pem", "crt.pem");
+    let address = format!("localhost:{port}");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let client = format!(
+            "s_client {version} -connect {{}} -CAfile crt.pem -key key.pem -cert crt.pem -verify_return_error"
+        );
+        let said = bench.openssl(&client, &[&address]).finish();
+        let all = said.all();
+        assert!(
+            said.ok && all.contains("Peer signing digest: SHA384"),
+            "{all}"
+        );
+    }
+}
+
+#[test]
+fn with_digest_token_the_message_is_hashed_in_the_token() {
+    for (key, mechanisms) in [
+        // SoftHSM has one mechanism for both steps of RSA, and none for those of ECDSA.
+        (KeyType::Rsa2048, &["CKM_SHA256_RSA_PKCS"][..]),
+        (KeyType::P256, &["CKM_SHA256", "CKM_ECDSA"]),
+    ] {
+        let bench = Bench::new("hashing");
+        bench.token.make_key(key, "key", "01");
+        fs::write(bench.path("message"), "to whom it may concern").unwrap();
+        let uri = bench.uri("key");
+        bench
+            .openssl("pkey -in {} -pubout -out public.pem", &[&uri])
+            .ok();
+        let conf = bench.conf().option("digest", "token");
+        bench.configure(&conf.option("pkcs11-module-path", &spy()));
+        bench
+            .openssl("dgst -sha256 -sign {} -out signature message", &[&uri])
+            .env("PKCS11SPY", SOFTHSM)
+            .env("PKCS11SPY_OUTPUT", bench.path("spy.log"))
+            .ok();
+        let verify = "dgst -sha256 -verify public.pem -signature signature message";
+        bench.openssl(verify, &[]).ok();
+        let record = fs::read(bench.path("spy.log")).unwrap();
+        let record = String::from_utf8_lossy(&record);
+        // "[in] pMechanism->type = CKM_ECDSA", padded with spaces.
+        let used: Vec<&str> = record
+            .lines()
+            .filter_map(|line| line.split_once("pMechanism->type = "))
+            .map(|(_, mechanism)| mechanism.trim_end())
+            .collect();
+        assert_eq!(used, mechanisms, "{record}");
+
+        let refused = bench.openssl("dgst -sha3-256 -sign {} message", &[&uri]);
+        let refused = refused.env("PKCS11SPY", SOFTHSM).fails();
+        assert!(refused.contains("digest = host"), "{refused}");
+    }
+}
+
+#[test]
+fn with_digest_token_requests_and_tls_work() {
+    for key in KeyType::ALL {
+        let bench = Bench::new("hashing");
+        bench.token.make_key(key, "key", "01");
+        bench.configure(&bench.conf().option("digest", "token"));
+        let (key, certificate) = bench.self_signed("key");
+        let (port, _server) = bench.demanding_server(&key, &certificate);
+        for version in ["-tls1_2", "-tls1_3"] {
+            let client = format!(
+                "s_client {version} -connect localhost:{port} -CAfile {{}} -key {{}} -cert {{}} \
+                 -verify_return_error"
+            );
+            bench
+                .openssl(&client, &[&certificate, &key, &certificate])
+                .ok();
+        }
+    }
+}
+
+#[test]
+fn ed448_signs_requests_and_messages() {
+    let bench = Bench::new("ed448");
+    bench
+        .openssl("genpkey -algorithm ED448 -out software.pem", &[])
+        .ok();
+    // No tool here makes an Ed448 key on the token.
+    bench
+        .token
+        .tool("softhsm2-util")
+        .args(["--import", "software.pem", "--token", "ed448", "--pin", PIN])
+        .args(["--label", "key", "--id", "01"])
+        .ok();
+    let uri = bench.uri("key");
+    load(&bench, &uri).ok();
+    fs::write(bench.path("message"), "to whom it may concern").unwrap();
+    bench
+        .openssl("pkeyutl -sign -rawin -in message -inkey {} -out s", &[&uri])
+        .ok();
+    let verify = "pkeyutl -verify -rawin -in message -inkey software.pem -sigfile s";
+    bench.openssl(verify, &[]).ok();
+    bench
+        .openssl("req -x509 -new -key {} -subj /CN=x -out crt.pem", &[&uri])
+        .ok();
+    bench.openssl("verify -CAfile crt.pem crt.pem", &[]).ok();
+}
