@@ -79,6 +79,23 @@ fn every_program_on_its_page_reaches_the_server_with_its_certificate() {
 }
 
 #[test]
+fn the_page_on_migrating_shows_what_is_left_behind() {
+    let followed = Followed::page("docs/migrating.md", &[], &[]);
+    followed.says("pkcs11-module-token-pin is pkcs11-provider's option and has no effect here");
+    followed.says("pin-source = file:/path/to/pin");
+    assert!(followed.read("migrated.pem").contains("object=device"));
+    // Every option of pkcs11-provider that the module answers is in the table.
+    let answered = page("provider/src/config.rs");
+    let answered = answered.split("OF_PKCS11_PROVIDER: ").nth(1).unwrap();
+    let answered = answered.split("];").next().unwrap();
+    let text = page("docs/migrating.md");
+    for option in answered.split("c\"pkcs11-module-").skip(1) {
+        let option = option.split('"').next().unwrap();
+        assert!(text.contains(&format!("-{option}`")), "{option}");
+    }
+}
+
+#[test]
 fn the_pages_have_exactly_the_options_that_the_module_asks_for() {
     let source = page("provider/src/config.rs");
     let list = source.split("const OPTIONS: ").nth(1).unwrap();
