@@ -1,6 +1,6 @@
 //! Searching for objects by what is in them, OSSL_STORE_SEARCH(3).
 
-use der::Decode;
+use der::{Decode, Encode};
 use x509_cert::Certificate;
 use x509_cert::name::Name;
 
@@ -91,7 +91,6 @@ impl Criterion {
 }
 
 fn public_key_fits(digest: Digest, value: &[u8], der: &[u8]) -> bool {
-    use der::Encode;
     let public = parsed(der).and_then(|one| {
         let public = one.tbs_certificate().subject_public_key_info();
         public.to_der().ok()
@@ -108,4 +107,33 @@ fn distinguished_name(der: &[u8]) -> Result<Name> {
         let problem = format!("the name to search for is no X.509 name: {error}");
         Error::new(Reason::InvalidParameter, problem)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let everything = [
+                Criterion::subject(&[0x30, 0]),
+                Criterion::issuer_and_serial(&[0x30, 0], vec![1]),
+                Criterion::fingerprint("SHA256", vec![0; 32]),
+            ];
+            for criterion in everything {
+                prop_assert!(!criterion.unwrap().fits_certificate(b"label", &bytes));
+            }
+            let _ = Criterion::subject(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_has_the_size_of_its_digest() {
+        assert!(Criterion::fingerprint("SHA1", vec![0; 20]).is_ok());
+        assert!(Criterion::fingerprint("SHA1", vec![0; 32]).is_err());
+        assert!(Criterion::fingerprint("nothing", vec![0; 32]).is_err());
+    }
 }

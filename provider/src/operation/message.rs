@@ -27,6 +27,14 @@ pub enum Finished {
 }
 
 impl Finished {
+    /// The digest's value.
+    pub fn hashed(self) -> Vec<u8> {
+        match self {
+            Self::Hashed(value) => value,
+            Self::Whole(digest, message) => digest.hash(&message),
+        }
+    }
+
     /// What a key signs.
     pub fn input(&self) -> Input<'_> {
         match self {

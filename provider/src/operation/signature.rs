@@ -3,7 +3,7 @@
 use ossl_shim::Signature;
 use ossl_shim::params::{Descriptor, ParamsIn, ParamsOut, names};
 
-use super::message::{Finished, Message};
+use super::message::Message;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::key::{Input, Key};
@@ -97,12 +97,8 @@ impl<T: Hashed> Signature<HwKey> for HashedSignature<T> {
     }
 
     fn digest_verify_final(&mut self, signature: &[u8]) -> Result<bool> {
-        match self.message.finish()? {
-            Finished::Hashed(hashed) => self.verify_hashed(&hashed, signature),
-            Finished::Whole(digest, message) => {
-                self.verify_hashed(&digest.hash(&message), signature)
-            }
-        }
+        let hashed = self.message.finish()?.hashed();
+        self.verify_hashed(&hashed, signature)
     }
 
     fn max_size(&self) -> Result<usize> {
