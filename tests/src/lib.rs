@@ -6,9 +6,12 @@
 
 #![forbid(unsafe_code)]
 
+mod authority;
 mod conf;
 mod followed;
+mod mosquitto;
 mod net;
+mod nginx;
 mod python;
 mod run;
 mod said;
@@ -16,9 +19,12 @@ mod token;
 
 use std::path::{Path, PathBuf};
 
+pub use authority::Authority;
 pub use conf::Conf;
 pub use followed::{Followed, page, repository};
+pub use mosquitto::Broker;
 pub use net::{free_port, wait_for_port, wait_until};
+pub use nginx::Nginx;
 pub use python::Python;
 pub use run::{Background, Finished, Run};
 pub use said::{Said, WRONG_PIN, bench, failed_load, identity, load, software_works};
