@@ -9,6 +9,7 @@
 mod authority;
 mod conf;
 mod followed;
+mod hammer;
 mod mosquitto;
 mod net;
 mod nginx;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 pub use authority::Authority;
 pub use conf::Conf;
 pub use followed::{Followed, page, repository};
+pub use hammer::{hammer, key_files};
 pub use mosquitto::Broker;
 pub use net::{free_port, wait_for_port, wait_until};
 pub use nginx::Nginx;

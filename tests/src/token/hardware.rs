@@ -15,7 +15,7 @@ pub enum Kind {
     SoftHsm,
     /// kryoptic, an implementation with nothing in common with it.
     Kryoptic,
-    /// A token of another machine: SoftHSM, but programs have only the socket of `p11-kit server`.
+    /// A token of another machine: kryoptic, but programs have only the socket of `p11-kit server`.
     Remote,
 }
 

@@ -1,16 +1,19 @@
 //! A token of another machine: only `p11-kit server` has it, and programs have the server's socket.
+//!
+//! It is kryoptic's. The server has a process for each connection, and SoftHSM's processes change
+//! files under each other's hands.
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use super::hardware::{Access, Hardware, tool};
-use super::softhsm::SoftHsm;
+use super::kryoptic::Kryoptic;
 use crate::net::wait_until;
 use crate::run::{Background, Run};
 
 pub(super) struct Remote {
     dir: PathBuf,
-    token: SoftHsm,
+    token: Kryoptic,
     /// It serves the tokens that were there when it started, so it starts with the first.
     server: OnceCell<Background>,
 }
@@ -19,7 +22,7 @@ impl Remote {
     pub fn new(dir: &Path) -> Self {
         Self {
             dir: dir.into(),
-            token: SoftHsm::new(dir),
+            token: Kryoptic::new(dir),
             server: OnceCell::new(),
         }
     }
