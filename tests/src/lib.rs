@@ -17,6 +17,7 @@ mod python;
 mod run;
 mod said;
 mod token;
+mod tpm;
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,7 @@ pub use python::Python;
 pub use run::{Background, Finished, Run};
 pub use said::{Said, WRONG_PIN, bench, failed_load, identity, load, software_works};
 pub use token::{KeyType, Kind, PIN, SO_PIN, Token};
+pub use tpm::Tpm;
 
 /// The SoftHSM module of Debian.
 pub const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
