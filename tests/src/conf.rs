@@ -8,15 +8,11 @@ use crate::module;
 #[derive(Clone)]
 pub struct Conf {
     options: Vec<(String, String)>,
-    default: Default,
-    prefer_others: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Default {
-    First,
-    Last,
-    Missing,
+    /// The providers, as they are listed.
+    order: Vec<String>,
+    /// Sections of other providers, by their names.
+    others: Vec<(String, String)>,
+    properties: Option<String>,
 }
 
 impl Conf {
@@ -24,9 +20,32 @@ impl Conf {
     pub fn new() -> Self {
         Self {
             options: Vec::new(),
-            default: Default::First,
-            prefer_others: true,
+            order: vec!["default".into(), "hwkey".into()],
+            others: Vec::new(),
+            properties: Some("?provider!=hwkey".into()),
         }
+    }
+
+    /// Another provider, listed after those that there are, with these lines in its section.
+    #[must_use]
+    pub fn with_provider(mut self, name: &str, lines: &str) -> Self {
+        self.order.push(name.into());
+        self.others.push((name.into(), lines.into()));
+        self
+    }
+
+    /// Exactly these providers, in this order.
+    #[must_use]
+    pub fn listing(mut self, order: &[&str]) -> Self {
+        self.order = order.iter().map(|&name| name.into()).collect();
+        self
+    }
+
+    /// Another value of `default_properties`.
+    #[must_use]
+    pub fn properties(mut self, properties: &str) -> Self {
+        self.properties = Some(properties.into());
+        self
     }
 
     /// A line of hwkey's section.
@@ -46,50 +65,55 @@ impl Conf {
 
     /// hwkey before default, and no default_properties.
     #[must_use]
-    pub fn hwkey_first(mut self) -> Self {
-        self.default = Default::Last;
-        self.prefer_others = false;
-        self
+    pub fn hwkey_first(self) -> Self {
+        self.listing(&["hwkey", "default"]).without_properties()
     }
 
     /// Only hwkey is active.
     #[must_use]
-    pub fn without_default(mut self) -> Self {
-        self.default = Default::Missing;
-        self.prefer_others = false;
-        self
+    pub fn without_default(self) -> Self {
+        self.listing(&["hwkey"]).without_properties()
     }
 
     /// No `default_properties`.
     #[must_use]
     pub fn without_properties(mut self) -> Self {
-        self.prefer_others = false;
+        self.properties = None;
         self
     }
 
     pub fn text(&self) -> String {
-        let providers = match self.default {
-            Default::First => "default = default_sect\nhwkey = hwkey_sect",
-            Default::Last => "hwkey = hwkey_sect\ndefault = default_sect",
-            Default::Missing => "hwkey = hwkey_sect",
-        };
-        let evp = match self.prefer_others {
-            true => "alg_section = evp_sect",
-            false => "",
-        };
+        let providers = self.order.iter().fold(String::new(), |list, name| {
+            format!("{list}{name} = {name}_sect\n")
+        });
+        let evp = self
+            .properties
+            .as_ref()
+            .map_or(String::new(), |properties| {
+                format!("alg_section = evp_sect\n[evp_sect]\ndefault_properties = {properties}\n")
+            });
         // Node reads its own section name unless told otherwise.
         let mut text = format!(
             "nodejs_conf = openssl_init\nopenssl_conf = openssl_init\n\
-             [openssl_init]\nproviders = provider_sect\n{evp}\n\
-             [evp_sect]\ndefault_properties = ?provider!=hwkey\n\
-             [provider_sect]\n{providers}\n[default_sect]\nactivate = 1\n\
-             [hwkey_sect]\nmodule = {}\nactivate = 1\n",
-            module().display()
+             [openssl_init]\nproviders = provider_sect\n{evp}\
+             [provider_sect]\n{providers}[default_sect]\nactivate = 1\n"
         );
+        for (name, lines) in &self.others {
+            writeln!(text, "[{name}_sect]\nactivate = 1\n{lines}").expect(TAKES_ANY);
+        }
+        let module = module();
+        writeln!(
+            text,
+            "[hwkey_sect]\nactivate = 1\nmodule = {}",
+            module.display()
+        )
+        .expect(TAKES_ANY);
         for (name, value) in &self.options {
-            writeln!(text, "{name} = {value}").expect("a String takes any text");
+            writeln!(text, "{name} = {value}").expect(TAKES_ANY);
         }
         text.push_str("[req]\ndistinguished_name = dn\n[dn]\n");
         text
     }
 }
+
+const TAKES_ANY: &str = "a String takes any text";

@@ -1,4 +1,4 @@
-//! What the tests share: a SoftHSM token, an openssl.cnf and a directory of their own for each test,
+//! What the tests share: a token, an openssl.cnf and a directory of their own for each test,
 //! so that tests run side by side; and running real programs in them.
 //!
 //! The module under test is `target/<profile>/libhwkey.so`: build the workspace first
@@ -6,27 +6,37 @@
 
 #![forbid(unsafe_code)]
 
+mod authority;
 mod conf;
 mod followed;
 mod front;
+mod hammer;
+mod mosquitto;
 mod net;
+mod nginx;
 mod python;
 mod run;
 mod said;
 mod spy;
 mod token;
+mod tpm;
 
 use std::path::{Path, PathBuf};
 
+pub use authority::Authority;
 pub use conf::Conf;
 pub use followed::{Followed, page, repository};
 pub use front::Front;
+pub use hammer::{hammer, key_files};
+pub use mosquitto::Broker;
 pub use net::{free_port, wait_for_port, wait_until};
+pub use nginx::Nginx;
 pub use python::Python;
 pub use run::{Background, Finished, Run};
 pub use said::{Said, WRONG_PIN, bench, failed_load, identity, load, software_works};
 pub use spy::spy;
-pub use token::{KeyType, PIN, SO_PIN, Token};
+pub use token::{KeyType, Kind, PIN, SO_PIN, Token};
+pub use tpm::Tpm;
 
 /// The SoftHSM module of Debian.
 pub const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
@@ -60,9 +70,14 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// A fresh token labelled `label`, without keys.
+    /// A fresh SoftHSM token labelled `label`, without keys.
     pub fn new(label: &str) -> Self {
-        let token = Token::new(label);
+        Self::on(Kind::SoftHsm, label)
+    }
+
+    /// The same on another kind of token.
+    pub fn on(kind: Kind, label: &str) -> Self {
+        let token = Token::new(kind, label);
         let dir = token.dir().to_owned();
         let bench = Self { token, dir };
         bench.configure(&bench.conf());
@@ -72,7 +87,10 @@ impl Bench {
     /// The usual openssl.cnf: default first, hwkey with this token's module and PIN file.
     pub fn conf(&self) -> Conf {
         Conf::new()
-            .option("pkcs11-module-path", SOFTHSM)
+            .option(
+                "pkcs11-module-path",
+                &self.token.module().display().to_string(),
+            )
             .option("pin-source", &format!("file:{}", self.pin_file().display()))
     }
 
@@ -101,9 +119,11 @@ impl Bench {
 
     /// A program in this bench's directory, with its token and openssl.cnf.
     pub fn run(&self, program: impl AsRef<std::ffi::OsStr>) -> Run {
-        Run::new(program)
-            .dir(&self.dir)
-            .env("SOFTHSM2_CONF", self.token.conf())
+        let environment = self.token.environment();
+        let run = Run::new(program).dir(&self.dir);
+        environment
+            .iter()
+            .fold(run, |run, (name, value)| run.env(name, value))
             .env("OPENSSL_CONF", self.path("openssl.cnf"))
     }
 

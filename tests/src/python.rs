@@ -1,6 +1,6 @@
 //! The `ssl` module of the system's Python: TLS in one process, without a network.
 
-use crate::{Bench, Finished, KeyType, Run};
+use crate::{Bench, Finished, KeyType, Kind, Run};
 
 /// Python's own OpenSSL is the system's; one from elsewhere may carry another.
 const PYTHON: &str = "/usr/bin/python3";
@@ -17,7 +17,12 @@ pub struct Python {
 
 impl Python {
     pub fn new(key: KeyType) -> Self {
-        let bench = Bench::new("python");
+        Self::on(Kind::SoftHsm, key)
+    }
+
+    /// The same on another kind of token.
+    pub fn on(kind: Kind, key: KeyType) -> Self {
+        let bench = Bench::on(kind, "python");
         bench.token.make_key(key, "key", "01");
         let (key, certificate) = bench.self_signed("key");
         Self {

@@ -1,43 +1,13 @@
 //! Any number of threads may use one key or many, from a cold start.
 
-use hwkey_tests::{Bench, KeyType, helper};
-
-/// Reference and public key files of the key `label` on the token `token`.
-fn files(bench: &Bench, token: &str, label: &str) -> [String; 2] {
-    let uri = format!("pkcs11:token={token};object={label}");
-    let (key, public) = (
-        format!("{token}-{label}.pem"),
-        format!("{token}-{label}.pub"),
-    );
-    bench.openssl("pkey -in {} -out {}", &[&uri, &key]).ok();
-    bench
-        .openssl("pkey -in {} -pubout -out {}", &[&uri, &public])
-        .ok();
-    [key, public]
-}
-
-#[track_caller]
-fn hammer(bench: &Bench, options: &[&str], files: &[[String; 2]]) {
-    let said = bench
-        .run(helper("hammer"))
-        .args(options)
-        .args(files.as_flattened())
-        .finish();
-    assert!(said.ok, "{}", said.all());
-    assert!(
-        said.stdout.contains("\n0 of ") || said.stdout.starts_with("0 of "),
-        "{}",
-        said.all()
-    );
-    assert_eq!(said.stderr, "");
-}
+use hwkey_tests::{Bench, KeyType, hammer, key_files};
 
 #[test]
 fn eight_threads_load_sign_and_free_ec_keys_from_a_cold_start() {
     let bench = Bench::new("threads");
     bench.token.make_key(KeyType::P256, "p256", "01");
     bench.token.make_key(KeyType::P384, "p384", "02");
-    let files = ["p256", "p384"].map(|label| files(&bench, "threads", label));
+    let files = ["p256", "p384"].map(|label| key_files(&bench, "threads", label));
     hammer(&bench, &["8", "100"], &files);
 }
 
@@ -45,7 +15,7 @@ fn eight_threads_load_sign_and_free_ec_keys_from_a_cold_start() {
 fn eight_threads_load_sign_and_free_an_rsa_key_from_a_cold_start() {
     let bench = Bench::new("threads");
     bench.token.make_key(KeyType::Rsa2048, "rsa", "01");
-    let files = [files(&bench, "threads", "rsa")];
+    let files = [key_files(&bench, "threads", "rsa")];
     hammer(&bench, &["8", "100"], &files);
 }
 
@@ -54,7 +24,7 @@ fn eight_threads_load_keys_of_different_types_from_a_cold_start() {
     let bench = Bench::new("threads");
     bench.token.make_key(KeyType::P256, "p256", "01");
     bench.token.make_key(KeyType::Rsa2048, "rsa", "02");
-    let files = ["p256", "rsa"].map(|label| files(&bench, "threads", label));
+    let files = ["p256", "rsa"].map(|label| key_files(&bench, "threads", label));
     hammer(&bench, &["8", "100"], &files);
 }
 
@@ -64,7 +34,7 @@ fn eight_threads_share_one_loaded_key() {
     bench.token.make_key(KeyType::P256, "p256", "01");
     bench.token.make_key(KeyType::Rsa2048, "rsa", "02");
     for label in ["p256", "rsa"] {
-        let files = [files(&bench, "threads", label)];
+        let files = [key_files(&bench, "threads", label)];
         hammer(&bench, &["--shared", "8", "100"], &files);
     }
 }
@@ -77,7 +47,7 @@ fn threads_use_two_tokens_at_once() {
     bench
         .token
         .make_key_on("second", KeyType::P256, "key", "01", &["--usage-sign"]);
-    let files = ["first", "second"].map(|token| files(&bench, token, "key"));
+    let files = ["first", "second"].map(|token| key_files(&bench, token, "key"));
     hammer(&bench, &["8", "100"], &files);
     hammer(&bench, &["--shared", "8", "100"], &files);
 }

@@ -1,4 +1,9 @@
-//! A SoftHSM token of its own for each test.
+//! A token of its own for each test.
+
+mod hardware;
+mod kryoptic;
+mod remote;
+mod softhsm;
 
 use std::fs;
 use std::io::Write;
@@ -7,8 +12,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::SOFTHSM;
 use crate::run::Run;
+use hardware::{Access, Hardware};
+
+pub use hardware::Kind;
 
 pub const PIN: &str = "92837465";
 pub const SO_PIN: &str = "56473829";
@@ -16,6 +23,8 @@ pub const SO_PIN: &str = "56473829";
 /// An initialised token in a directory that goes away with it.
 pub struct Token {
     label: String,
+    /// Before its directory.
+    hardware: Box<dyn Hardware>,
     dir: TempDir,
 }
 
@@ -44,34 +53,26 @@ impl KeyType {
 }
 
 impl Token {
-    pub fn new(label: &str) -> Self {
+    pub fn new(kind: Kind, label: &str) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("hwkey-test-")
             .tempdir()
             .expect("a temporary directory");
         // Servers change their user: they may go through, not look around.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
-        fs::create_dir(dir.path().join("tokens")).expect("tokens");
-        let conf = format!(
-            "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
-            dir.path().join("tokens").display()
-        );
-        fs::write(dir.path().join("softhsm2.conf"), conf).expect("softhsm2.conf");
         write_private(&dir.path().join("pin"), &format!("{PIN}\n"));
         let token = Self {
             label: label.into(),
+            hardware: kind.hardware(dir.path()),
             dir,
         };
         token.add(label);
         token
     }
 
-    /// Another token in the same SoftHSM.
+    /// Another token in the same module.
     pub fn add(&self, label: &str) {
-        self.tool("softhsm2-util")
-            .args(["--init-token", "--free", "--label", label])
-            .args(["--so-pin", SO_PIN, "--pin", PIN])
-            .ok();
+        self.hardware.initialise(label);
     }
 
     /// Makes a key pair with the given id.
@@ -96,36 +97,51 @@ impl Token {
             .ok();
     }
 
-    /// Lets `group` use what is on the token now, and change nothing. SoftHSM 2.6.1 rewrites
-    /// `token.object` at each login if it may, and other processes that read it meanwhile see no
-    /// token. (A process whose own login could not rewrite it lists the token no more.)
+    /// What is on the token, one line for each fact about each object, in no particular order.
+    pub fn objects(&self) -> Vec<String> {
+        let list = self.pkcs11_tool(&self.label).arg("--list-objects").ok();
+        let mut facts: Vec<String> = list.lines().map(str::to_owned).collect();
+        facts.sort_unstable();
+        facts
+    }
+
+    /// Lets `group` use what is on the token now, and change nothing.
     pub fn share_with(&self, group: &str) {
-        let owner = format!("root:{group}");
-        self.tool("chown").args(["-R", &owner, "tokens"]).ok();
-        self.tool("chmod").args(["-R", "g=rX", "tokens"]).ok();
-        self.tool("find")
-            .args(["tokens", "-name", "generation"])
-            .args(["-exec", "chmod", "g=rw", "{}", "+"])
-            .ok();
+        self.hardware.share_with(group);
+    }
+
+    /// Makes `user` the owner of all that programs need of the token.
+    pub fn give_to(&self, user: &str) {
+        let files = self.hardware.files();
+        self.tool("chown").args(["-R", user]).args(files).ok();
     }
 
     /// pkcs11-tool, logged in to the token `label`.
     pub fn pkcs11_tool(&self, label: &str) -> Run {
-        self.tool("pkcs11-tool")
-            .args(["--module", SOFTHSM, "--login", "--pin", PIN])
-            .args(["--token-label", label])
+        let Access { module, .. } = self.hardware.tools();
+        self.tool("pkcs11-tool").arg("--module").arg(module).args([
+            "--login",
+            "--pin",
+            PIN,
+            "--token-label",
+            label,
+        ])
     }
 
-    /// A PKCS#11 tool: without our openssl.cnf, since SoftHSM uses OpenSSL itself.
+    /// A PKCS#11 tool beside the token: without our openssl.cnf, since tokens use OpenSSL themselves.
     pub fn tool(&self, program: &str) -> Run {
-        Run::new(program)
-            .dir(self.dir.path())
-            .env("SOFTHSM2_CONF", self.conf())
-            .env_remove("OPENSSL_CONF")
+        let Access { environment, .. } = self.hardware.tools();
+        hardware::tool(program, self.dir.path(), &environment)
     }
 
-    pub fn conf(&self) -> PathBuf {
-        self.dir.path().join("softhsm2.conf")
+    /// The module that programs load.
+    pub fn module(&self) -> PathBuf {
+        self.hardware.access().module
+    }
+
+    /// What the module reads from the environment of programs.
+    pub fn environment(&self) -> Vec<(&'static str, std::ffi::OsString)> {
+        self.hardware.access().environment
     }
 
     pub fn dir(&self) -> &Path {
