@@ -201,10 +201,8 @@ impl HwKey {
                      the command line: -provider default)",
                 ));
             }
-            let settled = neighbours
-                .default_properties
-                .as_deref()
-                .is_some_and(|text| text.contains("provider!=hwkey"));
+            let properties = neighbours.default_properties.as_deref();
+            let settled = properties.is_some_and(prefers_others);
             if !settled && position("hwkey") < position("default").or(position("fips")) {
                 log::warn!("{LISTED_FIRST}");
             }
@@ -215,6 +213,16 @@ impl HwKey {
         self.looked_around.store(true, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// Whether the property query (property(7)) turns to another provider before hwkey.
+fn prefers_others(query: &str) -> bool {
+    query.split(',').any(|term| {
+        let term = term.trim().trim_start_matches('?').trim_start();
+        let provider = term.strip_prefix("provider").map(str::trim_start);
+        let named = |sign: &str| provider?.strip_prefix(sign).map(str::trim);
+        named("!=") == Some("hwkey") || named("=").is_some_and(|name| name != "hwkey")
+    })
 }
 
 /// The lines that keep OpenSSL from asking hwkey for what can be done in software.
@@ -239,3 +247,23 @@ const LISTED_FIRST: &str = concat!(
      P-256); ",
     cure!()
 );
+
+#[cfg(test)]
+mod tests {
+    use super::prefers_others;
+
+    #[test]
+    fn a_query_that_turns_to_other_providers_is_known() {
+        for query in [
+            "?provider!=hwkey",
+            "fips=yes,?provider!=hwkey",
+            "? provider = default",
+            "?provider=default,fips=no",
+        ] {
+            assert!(prefers_others(query), "{query}");
+        }
+        for query in ["", "fips=yes", "?provider=hwkey", "?providers=default"] {
+            assert!(!prefers_others(query), "{query}");
+        }
+    }
+}
