@@ -131,12 +131,19 @@ fn by_hand() -> String {
         .collect()
 }
 
-/// A directory with what may not be the machine's own: sudo, which root needs not, and the Node.js
-/// under test.
+/// What sudo does for root: nothing, but for the user.
+const SUDO: &str = r#"#!/bin/sh
+[ "$1" = -u ] || exec "$@"
+user=$2
+shift 2
+exec setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups -- "$@"
+"#;
+
+/// A directory with what may not be the machine's own: sudo, and the Node.js under test.
 fn programs() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let sudo = dir.path().join("sudo");
-    fs::write(&sudo, "#!/bin/sh\nexec \"$@\"\n").unwrap();
+    fs::write(&sudo, SUDO).unwrap();
     fs::set_permissions(&sudo, Permissions::from_mode(0o755)).unwrap();
     if let Some(node) = std::env::var_os("HWKEY_TEST_NODE").filter(|node| !node.is_empty()) {
         symlink(node, dir.path().join("node")).unwrap();

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod authority;
 mod conf;
 mod followed;
 mod net;
@@ -16,6 +17,7 @@ mod token;
 
 use std::path::{Path, PathBuf};
 
+pub use authority::Authority;
 pub use conf::Conf;
 pub use followed::{Followed, page, repository};
 pub use net::{free_port, wait_for_port, wait_until};
@@ -101,6 +103,23 @@ impl Bench {
             .dir(&self.dir)
             .env("SOFTHSM2_CONF", self.token.conf())
             .env("OPENSSL_CONF", self.path("openssl.cnf"))
+    }
+
+    /// The same as another user, from the start.
+    pub fn run_as(&self, user: &str, program: impl AsRef<std::ffi::OsStr>) -> Run {
+        self.run("setpriv")
+            .args(["--reuid", user, "--regid", user, "--init-groups", "--"])
+            .arg(program)
+    }
+
+    /// Gives the token, the PIN file and the reference file `key.pem` to the user of a server that
+    /// logs in as this user. (See [`Token::share_with`]: what such a process may only read, neither
+    /// it nor what it forks lists again.)
+    pub fn give_to(&self, user: &str) {
+        self.token
+            .tool("chown")
+            .args(["-R", user, "tokens", "pin", "key.pem"])
+            .ok();
     }
 
     /// `openssl` with `arguments` split at spaces; `{}` stands for each of `values` in turn.

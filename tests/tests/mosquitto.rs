@@ -2,62 +2,17 @@
 
 use std::fs;
 
-use hwkey_tests::{Background, Bench, KeyType, Run, free_port, wait_for_port, wait_until};
+use hwkey_tests::{
+    Authority, Background, Bench, KeyType, Run, free_port, wait_for_port, wait_until,
+};
 
 const VERSIONS: [&str; 2] = ["tlsv1.2", "tlsv1.3"];
-
-/// A bench with a key, its reference file `key.pem` and a certificate of `authority` for it.
-fn party(name: &str, key: KeyType, authority: &Bench) -> Bench {
-    let bench = Bench::new(name);
-    bench.token.make_key(key, name, "01");
-    bench
-        .openssl("pkey -in {} -out key.pem", &[&bench.uri(name)])
-        .ok();
-    let ca = authority.path("ca.crt");
-    fs::copy(ca, bench.path("ca.crt")).unwrap();
-    certify(&bench, name, name, authority);
-    bench
-}
-
-/// `cert.pem` for the key `label` and the name `subject`, signed by `authority`.
-fn certify(bench: &Bench, label: &str, subject: &str, authority: &Bench) {
-    bench
-        .openssl(
-            "req -new -key {} -subj /CN={} -addext subjectAltName=DNS:localhost -out request.pem",
-            &[&bench.uri(label), subject],
-        )
-        .ok();
-    let request = bench.path("request.pem").display().to_string();
-    let certificate = authority
-        .openssl(
-            "x509 -req -in {} -CA ca.crt -CAkey {} -CAcreateserial -copy_extensions copy -days 9",
-            &[&request, &authority.uri("authority")],
-        )
-        .ok();
-    fs::write(bench.path("cert.pem"), certificate).unwrap();
-}
-
-/// An authority with its key in a token too: `ca.crt`.
-fn authority() -> Bench {
-    let bench = Bench::new("authority");
-    bench.token.make_key(KeyType::P256, "authority", "01");
-    bench
-        .openssl(
-            "req -x509 -new -key {} -subj /CN=authority -days 9 -out ca.crt",
-            &[&bench.uri("authority")],
-        )
-        .ok();
-    bench
-}
 
 /// Writes mosquitto.conf; returns the port of the broker to be.
 fn configure(bench: &Bench) -> u16 {
     // mosquitto gives up root's rights before it loads its key: all that it needs for that belongs
     // to its own user.
-    bench
-        .run("chown")
-        .args(["-R", "mosquitto", "tokens", "pin", "key.pem"])
-        .ok();
+    bench.give_to("mosquitto");
     let port = free_port();
     let conf = format!(
         "user mosquitto\nlistener {port} 127.0.0.1\ncafile ca.crt\ncertfile cert.pem\n\
@@ -137,10 +92,10 @@ impl Broker {
 
 #[test]
 fn messages_arrive_over_tls_12_and_13() {
-    let authority = authority();
+    let authority = Authority::new();
     for key in [KeyType::P256, KeyType::Rsa2048] {
-        let device = party("device", key, &authority);
-        let broker = Broker::start(party("broker", key, &authority));
+        let device = authority.party("device", key);
+        let broker = Broker::start(authority.party("broker", key));
         for version in VERSIONS {
             let received = broker.deliver(&device, version, version);
             assert_eq!(received, version, "{key:?}");
@@ -152,21 +107,15 @@ fn messages_arrive_over_tls_12_and_13() {
             .filter(|line| line.contains("New client connected") && line.contains("u'device'"));
         assert_eq!(known.count(), 4, "{log}");
         assert!(!log.contains("hwkey"), "{log}");
-        let status = format!("/proc/{}/status", broker.process.pid());
-        let status = fs::read_to_string(status).unwrap();
-        let uid = status
-            .lines()
-            .find(|line| line.starts_with("Uid:"))
-            .unwrap();
-        assert!(!uid.split_whitespace().any(|id| id == "0"), "{uid}");
+        assert!(!broker.process.is_root());
     }
 }
 
 #[test]
 fn a_client_without_certificate_is_refused() {
-    let authority = authority();
-    let device = party("device", KeyType::P256, &authority);
-    let broker = Broker::start(party("broker", KeyType::P256, &authority));
+    let authority = Authority::new();
+    let device = authority.party("device", KeyType::P256);
+    let broker = Broker::start(authority.party("broker", KeyType::P256));
     for version in VERSIONS {
         let publish = broker.client(&device, "mosquitto_pub", version);
         publish.args(["-t", "topic", "-m", "refused"]).fails();
@@ -180,10 +129,10 @@ fn a_client_without_certificate_is_refused() {
 
 #[test]
 fn a_client_whose_certificate_is_another_key_s_is_refused() {
-    let authority = authority();
-    let device = party("device", KeyType::P256, &authority);
-    let other = party("other", KeyType::P256, &authority);
-    let broker = Broker::start(party("broker", KeyType::P256, &authority));
+    let authority = Authority::new();
+    let device = authority.party("device", KeyType::P256);
+    let other = authority.party("other", KeyType::P256);
+    let broker = Broker::start(authority.party("broker", KeyType::P256));
     fs::copy(other.path("cert.pem"), device.path("other.pem")).unwrap();
     broker
         .client(&device, "mosquitto_pub", VERSIONS[1])
@@ -195,17 +144,16 @@ fn a_client_whose_certificate_is_another_key_s_is_refused() {
 
 #[test]
 fn sighup_brings_the_renewed_certificate_of_the_same_key() {
-    let authority = authority();
+    let authority = Authority::new();
     for key in [KeyType::P256, KeyType::Rsa2048] {
-        let device = party("device", key, &authority);
-        let broker = Broker::start(party("broker", key, &authority));
+        let device = authority.party("device", key);
+        let broker = Broker::start(authority.party("broker", key));
         assert_eq!(broker.deliver(&device, VERSIONS[0], "before"), "before");
         assert_eq!(broker.subject(), "CN = broker");
         // Three times: what a reload leaves behind must not harm the next.
         for renewed in ["first", "second", "third"] {
-            certify(&broker.bench, "broker", renewed, &authority);
-            let pid = broker.process.pid().to_string();
-            Run::new("kill").args(["-HUP", &pid]).ok();
+            authority.certify(&broker.bench, "broker", renewed);
+            broker.process.signal("HUP");
             wait_until("the renewed certificate", || {
                 broker.subject() == format!("CN = {renewed}")
             });
@@ -221,9 +169,9 @@ fn sighup_brings_the_renewed_certificate_of_the_same_key() {
 
 #[test]
 fn broker_and_client_say_that_the_pin_is_wrong() {
-    let authority = authority();
-    let device = party("device", KeyType::P256, &authority);
-    let broker = Broker::start(party("broker", KeyType::P256, &authority));
+    let authority = Authority::new();
+    let device = authority.party("device", KeyType::P256);
+    let broker = Broker::start(authority.party("broker", KeyType::P256));
     device.write_pin("11112222");
     let said = broker
         .client(&device, "mosquitto_pub", VERSIONS[1])
@@ -233,7 +181,7 @@ fn broker_and_client_say_that_the_pin_is_wrong() {
     assert!(said.contains("hwkey: error: PIN refused"), "{said}");
     assert!(!said.contains("11112222"), "{said}");
 
-    let bench = party("broker", KeyType::P256, &authority);
+    let bench = authority.party("broker", KeyType::P256);
     configure(&bench);
     bench.write_pin("11112222");
     let said = program(&bench).fails();

@@ -52,10 +52,11 @@ print(sum(before.values()) + sum(after.values()))
 
 /// nginx with two workers that run as www-data, and nothing outside of the bench's directory.
 struct Nginx {
+    /// Ends before its directory goes.
+    master: Option<Background>,
     bench: Bench,
     port: u16,
     certificate: String,
-    master: Option<Background>,
 }
 
 impl Nginx {
@@ -97,7 +98,9 @@ impl Nginx {
             master: None,
         };
         let log = nginx.bench.path("nginx.stderr");
-        nginx.master = Some(nginx.program().background(Some(&log)));
+        let master = nginx.program().background(Some(&log));
+        // The master takes its workers with it, unless it is killed.
+        nginx.master = Some(master.ends_by("TERM"));
         wait_for_port(port);
         nginx
     }
@@ -142,17 +145,6 @@ impl Nginx {
             .lines()
             .filter(|line| bad.iter().any(|bad| line.contains(bad)));
         lines.map(str::to_owned).collect()
-    }
-}
-
-impl Drop for Nginx {
-    /// The master takes its workers with it, unless it is killed.
-    fn drop(&mut self) {
-        if let Some(master) = self.master.take() {
-            let pid = master.pid().to_string();
-            Run::new("kill").args(["-TERM", &pid]).finish();
-            master.wait();
-        }
     }
 }
 
