@@ -1,0 +1,16 @@
+//! The pages of databases, mail servers and tunnels work as they are printed.
+
+use hwkey_tests::Followed;
+
+#[test]
+fn the_page_on_postgresql_ends_with_an_answer_after_a_reload() {
+    let followed = Followed::page(
+        "docs/programs/postgresql.md",
+        &["5432"],
+        &[("bin/postgres -D", "listening 5432")],
+    );
+    let answer = followed.read("psql.out");
+    assert!(answer.ends_with("|/CN=device-1\n"), "{answer}");
+    followed.says("no certificate, no answer");
+    followed.says("after the reload");
+}
