@@ -14,3 +14,16 @@ fn the_page_on_postgresql_ends_with_an_answer_after_a_reload() {
     followed.says("no certificate, no answer");
     followed.says("after the reload");
 }
+
+#[test]
+fn the_page_on_mariadb_ends_with_an_answer_after_a_reload() {
+    let followed = Followed::page(
+        "docs/programs/mariadb.md",
+        &["3306"],
+        &[("mariadbd --defaults-file", "listening 3306")],
+    );
+    let answer = followed.read("client.out");
+    assert!(answer.contains("Ssl_version\tTLSv1.3\n"), "{answer}");
+    followed.says("no certificate, no answer");
+    followed.says("after the reload");
+}
