@@ -46,6 +46,10 @@ until_true() {
     done
 } 2>/dev/null
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1"); }
+handshakes() {
+    local log
+    for log; do [ "$(grep -c 'Control Channel: TLS' "$log")" -ge 2 ] || return; done
+}
 renewed() {
     openssl s_client -connect localhost:8883 -cert device.crt -key device.key.pem </dev/null |
         openssl x509 -noout -serial >shown && grep -q 2A shown

@@ -27,3 +27,17 @@ fn the_page_on_mariadb_ends_with_an_answer_after_a_reload() {
     followed.says("no certificate, no answer");
     followed.says("after the reload");
 }
+
+#[test]
+fn the_page_on_openvpn_ends_with_handshakes_of_both_ends() {
+    // The second handshake is made by nobody.
+    let both = "handshakes server.log client.log";
+    let ports = ["1194", "1195"];
+    let followed = Followed::page(
+        "docs/programs/openvpn.md",
+        &ports,
+        &[("--tls-client", both)],
+    );
+    followed.says("server.log:");
+    followed.says("VERIFY OK: depth=0, CN=device-1");
+}
