@@ -33,7 +33,9 @@ set -eu -o pipefail
 umask 022
 finish() {
     kill $(jobs -p) || true
-    [ ! -s /tmp/hwkey-try/nginx.pid ] || kill "$(cat /tmp/hwkey-try/nginx.pid)"
+    for pid in /tmp/hwkey-try/{nginx.pid,queue/pid/master.pid}; do
+        [ ! -s $pid ] || kill $(<$pid)
+    done
     wait
 } 2>/dev/null
 trap finish EXIT

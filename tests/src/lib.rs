@@ -22,7 +22,7 @@ pub use conf::Conf;
 pub use followed::{Followed, page, repository};
 pub use net::{free_port, wait_for_port, wait_until};
 pub use python::Python;
-pub use run::{Background, Finished, Run};
+pub use run::{Background, Finished, Run, is_root};
 pub use said::{Said, WRONG_PIN, bench, failed_load, identity, load, software_works};
 pub use token::{KeyType, PIN, SO_PIN, Token};
 

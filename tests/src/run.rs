@@ -195,12 +195,7 @@ impl Background {
 
     /// Does it run with root's rights?
     pub fn is_root(&self) -> bool {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
-        let status = status.expect("a running program");
-        let ids = status.lines().find(|line| line.starts_with("Uid:"));
-        ids.expect("its user")
-            .split_whitespace()
-            .any(|id| id == "0")
+        is_root(self.pid())
     }
 
     fn ended(&mut self) -> bool {
@@ -226,6 +221,16 @@ impl Drop for Background {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Does this process run with root's rights?
+pub fn is_root(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+    let status = status.expect("a running program");
+    let ids = status.lines().find(|line| line.starts_with("Uid:"));
+    ids.expect("its user")
+        .split_whitespace()
+        .any(|id| id == "0")
 }
 
 fn drain(stream: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {

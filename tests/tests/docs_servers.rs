@@ -41,3 +41,17 @@ fn the_page_on_openvpn_ends_with_handshakes_of_both_ends() {
     followed.says("server.log:");
     followed.says("VERIFY OK: depth=0, CN=device-1");
 }
+
+#[test]
+fn the_page_on_postfix_ends_with_a_session_after_a_reload() {
+    let followed = Followed::page("docs/programs/postfix.md", &["2525"], &[]);
+    for session in ["first.out", "second.out"] {
+        let shown = followed.read(session);
+        assert!(shown.contains("221 2.0.0 Bye"), "{shown}");
+    }
+    let refused = followed.read("refused.out");
+    assert!(
+        refused.contains("No client certificate presented"),
+        "{refused}"
+    );
+}
