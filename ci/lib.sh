@@ -63,6 +63,7 @@ need_services() {
 # unit_of PACKAGE: the unit that starts its server at boot.
 unit_of() {
     case $1 in
+    dovecot-imapd) echo dovecot.service ;;
     mariadb-server) echo mariadb.service ;;
     nginx-light) echo nginx.service ;;
     postgresql-15) echo postgresql.service ;;

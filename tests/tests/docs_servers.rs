@@ -55,3 +55,21 @@ fn the_page_on_postfix_ends_with_a_session_after_a_reload() {
         "{refused}"
     );
 }
+
+#[test]
+fn the_page_on_dovecot_ends_with_a_session_after_a_reload() {
+    let followed = Followed::page(
+        "docs/programs/dovecot.md",
+        &["9993"],
+        &[("sbin/dovecot -F", "listening 9993")],
+    );
+    for session in ["first.out", "second.out"] {
+        let shown = followed.read(session);
+        assert!(shown.contains("b OK Logout"), "{shown}");
+    }
+    let refused = followed.read("refused.out");
+    assert!(
+        refused.contains("a NO [ALERT] Client didn't present valid SSL certificate"),
+        "{refused}"
+    );
+}
