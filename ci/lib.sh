@@ -55,10 +55,20 @@ need_services() {
     install_missing SYSTEMD_OFFLINE=1 "$@"
     if [ -d /run/systemd/system ]; then
         for package in "${was_missing[@]}"; do
-            # nginx-light's server is nginx.service.
-            as_root systemctl --quiet disable "${package%-light}.service"
+            as_root systemctl --quiet disable "$(unit_of "$package")"
         done
     fi
+}
+
+# unit_of PACKAGE: the unit that starts its server at boot.
+unit_of() {
+    case $1 in
+    dovecot-imapd) echo dovecot.service ;;
+    mariadb-server) echo mariadb.service ;;
+    nginx-light) echo nginx.service ;;
+    postgresql-15) echo postgresql.service ;;
+    *) echo "$1.service" ;;
+    esac
 }
 
 is_installed() {

@@ -33,7 +33,9 @@ set -eu -o pipefail
 umask 022
 finish() {
     kill $(jobs -p) || true
-    [ ! -s /tmp/hwkey-try/nginx.pid ] || kill "$(cat /tmp/hwkey-try/nginx.pid)"
+    for pid in /tmp/hwkey-try/{nginx.pid,queue/pid/master.pid}; do
+        [ ! -s $pid ] || kill $(<$pid)
+    done
     wait
 } 2>/dev/null
 trap finish EXIT
@@ -46,6 +48,10 @@ until_true() {
     done
 } 2>/dev/null
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1"); }
+handshakes() {
+    local log
+    for log; do [ "$(grep -c 'Control Channel: TLS' "$log")" -ge 2 ] || return; done
+}
 renewed() {
     openssl s_client -connect localhost:8883 -cert device.crt -key device.key.pem </dev/null |
         openssl x509 -noout -serial >shown && grep -q 2A shown
@@ -131,12 +137,19 @@ fn by_hand() -> String {
         .collect()
 }
 
-/// A directory with what may not be the machine's own: sudo, which root needs not, and the Node.js
-/// under test.
+/// What sudo does for root: nothing, but for the user.
+const SUDO: &str = r#"#!/bin/sh
+[ "$1" = -u ] || exec "$@"
+user=$2
+shift 2
+exec setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups -- "$@"
+"#;
+
+/// A directory with what may not be the machine's own: sudo, and the Node.js under test.
 fn programs() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let sudo = dir.path().join("sudo");
-    fs::write(&sudo, "#!/bin/sh\nexec \"$@\"\n").unwrap();
+    fs::write(&sudo, SUDO).unwrap();
     fs::set_permissions(&sudo, Permissions::from_mode(0o755)).unwrap();
     if let Some(node) = std::env::var_os("HWKEY_TEST_NODE").filter(|node| !node.is_empty()) {
         symlink(node, dir.path().join("node")).unwrap();

@@ -32,7 +32,7 @@ pub use mosquitto::Broker;
 pub use net::{free_port, wait_for_port, wait_until};
 pub use nginx::Nginx;
 pub use python::Python;
-pub use run::{Background, Finished, Run};
+pub use run::{Background, Finished, Run, is_root};
 pub use said::{Said, WRONG_PIN, bench, failed_load, identity, load, software_works};
 pub use spy::spy;
 pub use token::{KeyType, Kind, PIN, SO_PIN, Token};
@@ -125,6 +125,21 @@ impl Bench {
             .iter()
             .fold(run, |run, (name, value)| run.env(name, value))
             .env("OPENSSL_CONF", self.path("openssl.cnf"))
+    }
+
+    /// The same as another user, from the start.
+    pub fn run_as(&self, user: &str, program: impl AsRef<std::ffi::OsStr>) -> Run {
+        self.run("setpriv")
+            .args(["--reuid", user, "--regid", user, "--init-groups", "--"])
+            .arg(program)
+    }
+
+    /// Gives the token, the PIN file and the reference file `key.pem` to the user of a server that
+    /// logs in as this user. (See [`Token::share_with`]: what such a process may only read, neither
+    /// it nor what it forks lists again.)
+    pub fn give_to(&self, user: &str) {
+        self.token.give_to(user);
+        self.run("chown").args([user, "pin", "key.pem"]).ok();
     }
 
     /// `openssl` with `arguments` split at spaces; `{}` stands for each of `values` in turn.

@@ -29,11 +29,7 @@ impl Broker {
     pub fn program(bench: &Bench) -> (Run, u16) {
         // mosquitto gives up root's rights before it loads its key: all that it needs for that
         // belongs to its own user.
-        bench.token.give_to("mosquitto");
-        bench
-            .run("chown")
-            .args(["mosquitto", "pin", "key.pem"])
-            .ok();
+        bench.give_to("mosquitto");
         let port = free_port();
         let conf = format!(
             "user mosquitto\nlistener {port} 127.0.0.1\ncafile ca.crt\ncertfile cert.pem\n\

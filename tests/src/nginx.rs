@@ -52,6 +52,7 @@ print(sum(before.values()) + sum(after.values()))
 
 /// nginx with two workers that run as www-data, and nothing outside of the bench's directory.
 pub struct Nginx {
+    /// Ends before its directory goes.
     master: Option<Background>,
     pub bench: Bench,
     pub port: u16,
@@ -102,7 +103,9 @@ impl Nginx {
             master: None,
         };
         let log = nginx.bench.path("nginx.stderr");
-        nginx.master = Some(nginx.program().background(Some(&log)));
+        let master = nginx.program().background(Some(&log));
+        // The master takes its workers with it, unless it is killed.
+        nginx.master = Some(master.ends_by("TERM"));
         wait_for_port(port);
         nginx
     }
@@ -149,16 +152,5 @@ impl Nginx {
             .lines()
             .filter(|line| bad.iter().any(|bad| line.contains(bad)));
         lines.map(str::to_owned).collect()
-    }
-}
-
-impl Drop for Nginx {
-    /// The master takes its workers with it, unless it is killed.
-    fn drop(&mut self) {
-        if let Some(master) = self.master.take() {
-            let pid = master.pid().to_string();
-            Run::new("kill").args(["-TERM", &pid]).finish();
-            master.wait();
-        }
     }
 }
