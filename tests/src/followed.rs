@@ -33,7 +33,9 @@ set -eu -o pipefail
 umask 022
 finish() {
     kill $(jobs -p) || true
-    [ ! -s /tmp/hwkey-try/nginx.pid ] || kill "$(cat /tmp/hwkey-try/nginx.pid)"
+    for file in /tmp/hwkey-try/*.pid; do
+        [ ! -s "$file" ] || kill "$(cat "$file")" || true
+    done
     wait
 } 2>/dev/null
 trap finish EXIT
@@ -46,9 +48,10 @@ until_true() {
     done
 } 2>/dev/null
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1"); }
-renewed() {
-    openssl s_client -connect localhost:8883 -cert device.crt -key device.key.pem </dev/null |
-        openssl x509 -noout -serial >shown && grep -q 2A shown
+# shows PORT TEXT: the subject or serial number of the certificate that is shown there.
+shows() {
+    openssl s_client -connect "localhost:$1" -cert device.crt -key device.key.pem </dev/null |
+        openssl x509 -noout -serial -subject >shown && grep -q "$2" shown
 }
 "#;
 
@@ -131,12 +134,19 @@ fn by_hand() -> String {
         .collect()
 }
 
-/// A directory with what may not be the machine's own: sudo, which root needs not, and the Node.js
-/// under test.
+/// A sudo for those who are root already.
+const SUDO: &str = r#"#!/bin/sh
+case $1 in
+-u) user=$2 && shift 2 && exec setpriv --reuid "$user" --regid "$user" --init-groups "$@" ;;
+*) exec "$@" ;;
+esac
+"#;
+
+/// A directory with what may not be the machine's own: sudo, and the Node.js under test.
 fn programs() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let sudo = dir.path().join("sudo");
-    fs::write(&sudo, "#!/bin/sh\nexec \"$@\"\n").unwrap();
+    fs::write(&sudo, SUDO).unwrap();
     fs::set_permissions(&sudo, Permissions::from_mode(0o755)).unwrap();
     if let Some(node) = std::env::var_os("HWKEY_TEST_NODE").filter(|node| !node.is_empty()) {
         symlink(node, dir.path().join("node")).unwrap();
