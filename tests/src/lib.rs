@@ -6,8 +6,10 @@
 
 #![forbid(unsafe_code)]
 
+mod client;
 mod conf;
 mod followed;
+mod group;
 mod net;
 mod python;
 mod run;
@@ -16,8 +18,10 @@ mod token;
 
 use std::path::{Path, PathBuf};
 
+pub use client::Client;
 pub use conf::Conf;
 pub use followed::{Followed, page, repository};
+pub use group::{Group, users_of};
 pub use net::{free_port, wait_for_port, wait_until};
 pub use python::Python;
 pub use run::{Background, Finished, Run};

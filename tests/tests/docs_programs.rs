@@ -57,16 +57,34 @@ fn the_page_on_mosquitto_ends_with_a_message_and_a_renewed_certificate() {
     followed.says("u'device-1'");
 }
 
+/// Follows the page of a server on port 8443 that has started when `started` holds after the block
+/// with `start`, and gets another certificate by the one with `reload`.
+fn server(name: &str, (start, started): (&str, &str), reload: &str) {
+    let waits = [(start, started), (reload, "shows 8443 device-2")];
+    let followed = Followed::page(name, &["8443"], &waits);
+    for name in ["device-1", "device-2"] {
+        let greeting = format!("hello CN={name}\n");
+        followed.says(&greeting);
+    }
+    assert!(!followed.said.stderr.contains("hwkey: "));
+}
+
 #[test]
 fn the_page_on_nginx_serves_before_and_after_a_reload() {
-    let followed = Followed::page(
+    server(
         "docs/programs/nginx.md",
-        &["8443"],
-        &[("kill -HUP", "shows 8443 device-2")],
+        ("/usr/sbin/nginx", "listening 8443"),
+        "kill -HUP",
     );
-    for name in ["device-1", "device-2"] {
-        followed.says(&format!("hello CN={name}\n"));
-    }
+}
+
+#[test]
+fn the_page_on_haproxy_serves_before_and_after_a_reload() {
+    server(
+        "docs/programs/haproxy.md",
+        ("/usr/sbin/haproxy", "grep -q success haproxy.log"),
+        "kill -USR2",
+    );
 }
 
 #[test]

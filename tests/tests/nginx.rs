@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hwkey_tests::{Background, Bench, Conf, KeyType, Run, free_port, wait_for_port, wait_until};
+use hwkey_tests::{Bench, Conf, Group, KeyType, Run, free_port, wait_for_port, wait_until};
 
 /// Connects again and again, each time with a full handshake, and asks who answers. With `reload`
 /// the master is told to reload half-way, and more connections are made until only processes that
@@ -55,7 +55,7 @@ struct Nginx {
     bench: Bench,
     port: u16,
     certificate: String,
-    master: Option<Background>,
+    master: Group,
 }
 
 impl Nginx {
@@ -90,32 +90,23 @@ impl Nginx {
              }}"
         );
         std::fs::write(bench.path("nginx.conf"), text).unwrap();
-        let mut nginx = Self {
+        let master = program(&bench).group(&bench.path("nginx.stderr"));
+        wait_for_port(port);
+        Self {
             bench,
             port,
             certificate,
-            master: None,
-        };
-        let log = nginx.bench.path("nginx.stderr");
-        nginx.master = Some(nginx.program().background(Some(&log)));
-        wait_for_port(port);
-        nginx
-    }
-
-    fn program(&self) -> Run {
-        let run = self.bench.run("/usr/sbin/nginx");
-        run.args([Path::new("-c"), &self.bench.path("nginx.conf")])
-            .args([Path::new("-p"), &self.bench.dir])
+            master,
+        }
     }
 
     /// The handshakes of [`CLIENT`]; says how many there were.
     fn handshakes(&self, options: &[&str]) -> usize {
-        let master = self.master.as_ref().expect("a running nginx").pid();
         // The client is a program like any other: without hwkey.
         let printed = Run::new("/usr/bin/python3")
             .dir(&self.bench.dir)
             .args(["-c", CLIENT, &self.port.to_string(), &self.certificate])
-            .arg(master.to_string())
+            .arg(self.master.pid().to_string())
             .args(options)
             .ok();
         printed.trim().parse().expect("a number")
@@ -145,15 +136,10 @@ impl Nginx {
     }
 }
 
-impl Drop for Nginx {
-    /// The master takes its workers with it, unless it is killed.
-    fn drop(&mut self) {
-        if let Some(master) = self.master.take() {
-            let pid = master.pid().to_string();
-            Run::new("kill").args(["-TERM", &pid]).finish();
-            master.wait();
-        }
-    }
+fn program(bench: &Bench) -> Run {
+    let run = bench.run("/usr/sbin/nginx");
+    run.args([Path::new("-c"), &bench.path("nginx.conf")])
+        .args([Path::new("-p"), &bench.dir])
 }
 
 #[test]
@@ -193,7 +179,7 @@ fn without_pin_keep_the_log_says_why_workers_can_not_sign() {
 fn a_wrong_pin_stops_the_start_and_a_reload_goes_on_with_what_it_has() {
     let nginx = Nginx::with(KeyType::P256, |conf| conf);
     nginx.bench.write_pin("11112222");
-    let said = nginx.program().arg("-t").fails();
+    let said = program(&nginx.bench).arg("-t").fails();
     assert!(said.contains("[emerg]"), "{said}");
     assert!(said.contains("PIN refused"), "{said}");
     assert!(!said.contains("11112222"), "{said}");

@@ -1,0 +1,78 @@
+//! Servers that fork.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Run;
+
+/// How long a server may take to end by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server with the processes that it starts: all of them end with this.
+pub struct Group {
+    leader: Child,
+}
+
+impl Run {
+    /// Starts it as the leader of a process group, its output in `log`.
+    pub fn group(self, log: &Path) -> Group {
+        let mut command = self.into_command();
+        let mut options = fs::OpenOptions::new();
+        let log = options.append(true).create(true).open(log).expect("a log");
+        command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log);
+        let started = command.spawn();
+        Group {
+            leader: started.unwrap_or_else(|error| panic!("{command:?}: {error}")),
+        }
+    }
+}
+
+impl Group {
+    /// The process that was started.
+    pub fn pid(&self) -> u32 {
+        self.leader.id()
+    }
+
+    fn has_ended(&self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        status.is_ok_and(|status| status.contains("\nState:\tZ"))
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        Run::new("kill").args(["-s", name, "--", &pid]).ok();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let pid = self.pid().to_string();
+        let _ = Run::new("kill").args(["-s", "TERM", "--", &pid]).finish();
+        let deadline = Instant::now() + PATIENCE;
+        while !self.has_ended() && Instant::now() < deadline {
+            // Between two looks at the condition, not instead of one.
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        // What it did not take with it. Only then is it waited for: until that its number is not
+        // given to others.
+        let group = format!("-{pid}");
+        let _ = Run::new("kill").args(["-s", "KILL", "--", &group]).finish();
+        let _ = self.leader.wait();
+    }
+}
+
+/// The user that a process runs as; all four of its ids.
+pub fn users_of(pid: u32) -> Vec<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let ids = line.expect("Uid").split_whitespace();
+    ids.map(|id| id.parse().expect("a number")).collect()
+}
