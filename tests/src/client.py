@@ -16,7 +16,7 @@ for number in range(int(handshakes)):
     with socket.create_connection(("127.0.0.1", int(port))) as plain:
         with context.wrap_socket(plain, server_hostname="localhost") as tls:
             assert not tls.session_reused
-            tls.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            tls.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
             answer = b""
             while chunk := tls.recv(4096):
                 answer += chunk

@@ -41,14 +41,17 @@ impl Group {
         self.leader.id()
     }
 
-    fn has_ended(&self) -> bool {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()));
-        status.is_ok_and(|status| status.contains("\nState:\tZ"))
-    }
-
     pub fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
         Run::new("kill").args(["-s", name, "--", &pid]).ok();
+    }
+
+    pub fn blocks_signals(&self) -> bool {
+        status(self.pid(), "SigBlk").trim_matches('0') != ""
+    }
+
+    fn has_ended(&self) -> bool {
+        status(self.pid(), "State").starts_with('Z')
     }
 }
 
@@ -71,8 +74,15 @@ impl Drop for Group {
 
 /// The user that a process runs as; all four of its ids.
 pub fn users_of(pid: u32) -> Vec<u32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-    let ids = line.expect("Uid").split_whitespace();
+    let ids = status(pid, "Uid");
+    let ids = ids.split_whitespace();
     ids.map(|id| id.parse().expect("a number")).collect()
+}
+
+/// A line of /proc/PID/status.
+fn status(pid: u32, name: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let mut lines = status.lines().filter_map(|line| line.split_once(":\t"));
+    let value = lines.find_map(|(known, value)| (known == name).then_some(value));
+    value.expect(name).trim().to_owned()
 }

@@ -82,8 +82,17 @@ fn the_page_on_nginx_serves_before_and_after_a_reload() {
 fn the_page_on_haproxy_serves_before_and_after_a_reload() {
     server(
         "docs/programs/haproxy.md",
-        ("/usr/sbin/haproxy", "grep -q success haproxy.log"),
+        ("/usr/sbin/haproxy", "loaded haproxy.log"),
         "kill -USR2",
+    );
+}
+
+#[test]
+fn the_page_on_apache_serves_before_and_after_a_reload() {
+    server(
+        "docs/programs/apache.md",
+        ("/usr/sbin/apache2", "grep -q resuming apache.log"),
+        "kill -USR1",
     );
 }
 
