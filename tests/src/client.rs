@@ -75,6 +75,15 @@ impl Client {
     }
 }
 
+/// The subject of the certificate that is shown on `port`: `CN = …`.
+pub fn shown_subject(port: u16) -> String {
+    let connect = format!("localhost:{port}");
+    let run = Run::new("openssl").args(["s_client", "-connect", &connect]);
+    let shown = run.finish().stdout;
+    let subject = shown.lines().find_map(|line| line.strip_prefix("subject="));
+    subject.unwrap_or_default().to_owned()
+}
+
 #[track_caller]
 fn is_alert(said: &str) {
     assert!(said.contains("ssl.SSL") && said.contains("alert"), "{said}");

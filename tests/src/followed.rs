@@ -50,6 +50,8 @@ until_true() {
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1"); }
 # loaded LOG: HAProxy, which forgets the signals that come earlier.
 loaded() { grep -q success "$1" && grep -q 'SigBlk:.0000000000000000' "/proc/$!/status"; }
+# greeted_by NAME URL
+greeted_by() { curl --silent "$2" >greeting && grep -q "$1" greeting; }
 # shows PORT TEXT: the subject or serial number of the certificate that is shown there.
 shows() {
     openssl s_client -connect "localhost:$1" -cert device.crt -key device.key.pem </dev/null |

@@ -47,7 +47,7 @@ impl Group {
     }
 
     pub fn blocks_signals(&self) -> bool {
-        status(self.pid(), "SigBlk").trim_matches('0') != ""
+        !status(self.pid(), "SigBlk").trim_matches('0').is_empty()
     }
 
     fn has_ended(&self) -> bool {

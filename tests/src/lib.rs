@@ -18,7 +18,7 @@ mod token;
 
 use std::path::{Path, PathBuf};
 
-pub use client::Client;
+pub use client::{Client, shown_subject};
 pub use conf::Conf;
 pub use followed::{Followed, page, repository};
 pub use group::{Group, users_of};
@@ -137,18 +137,23 @@ impl Bench {
         (port, server)
     }
 
+    /// Writes a certificate for `subject` where [`Self::self_signed`] did.
+    pub fn renew(&self, label: &str, subject: &str) {
+        self.openssl(
+            "req -x509 -new -key {} -subj /CN={} -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
+             -days 30 -out {}.crt.pem",
+            &[&self.uri(label), subject, label],
+        )
+        .ok();
+    }
+
     /// Writes the reference PEM of the key `label` and a certificate it signed itself; returns
     /// their file names, relative to the bench's directory.
     pub fn self_signed(&self, label: &str) -> (String, String) {
         let (key, cert) = (format!("{label}.key.pem"), format!("{label}.crt.pem"));
         self.openssl("pkey -in {} -out {}", &[&self.uri(label), &key])
             .ok();
-        self.openssl(
-            "req -x509 -new -key {} -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
-             -days 30 -out {}",
-            &[&self.uri(label), &cert],
-        )
-        .ok();
+        self.renew(label, "localhost");
         (key, cert)
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use hwkey_tests::{Bench, Client, Group, KeyType, Run, free_port, users_of, wait_until};
+use hwkey_tests::{
+    Bench, Client, Group, KeyType, Run, free_port, shown_subject, users_of, wait_until,
+};
 
 /// One process for each connection.
 const PREFORK: &str = "mpm_prefork";
@@ -157,9 +159,11 @@ fn children_without_rights_sign_across_graceful_restarts() {
         let apache = Apache::with(key, reference);
         let mut before = apache.children(20);
         assert!(!before.contains(&apache.parent.pid()));
-        for _ in 0..2 {
+        for subject in ["first", "second"] {
+            apache.bench.renew("server", subject);
             apache.parent.signal("USR1");
             wait_until("new children", || apache.children(1).is_disjoint(&before));
+            assert_eq!(shown_subject(apache.port), format!("CN = {subject}"));
             let after = apache.children(20);
             assert!(after.is_disjoint(&before), "{before:?} {after:?}");
             let one = *after.first().unwrap();

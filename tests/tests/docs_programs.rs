@@ -60,11 +60,14 @@ fn the_page_on_mosquitto_ends_with_a_message_and_a_renewed_certificate() {
 /// Follows the page of a server on port 8443 that has started when `started` holds after the block
 /// with `start`, and gets another certificate by the one with `reload`.
 fn server(name: &str, (start, started): (&str, &str), reload: &str) {
-    let waits = [(start, started), (reload, "shows 8443 device-2")];
-    let followed = Followed::page(name, &["8443"], &waits);
+    greets(name, &[(start, started), (reload, "shows 8443 device-2")]);
+}
+
+/// Follows a page that shows a greeting to a client before and after a reload.
+fn greets(name: &str, waits: &[(&str, &str)]) {
+    let followed = Followed::page(name, &["8443", "8080"], waits);
     for name in ["device-1", "device-2"] {
-        let greeting = format!("hello CN={name}\n");
-        followed.says(&greeting);
+        followed.says(&format!("hello CN={name}\n"));
     }
     assert!(!followed.said.stderr.contains("hwkey: "));
 }
@@ -93,6 +96,19 @@ fn the_page_on_apache_serves_before_and_after_a_reload() {
         "docs/programs/apache.md",
         ("/usr/sbin/apache2", "grep -q resuming apache.log"),
         "kill -USR1",
+    );
+}
+
+#[test]
+fn the_page_on_stunnel_has_both_ends_before_and_after_a_reload() {
+    greets(
+        "docs/programs/stunnel.md",
+        &[
+            ("stunnel4 stunnel.conf", "listening 8443"),
+            ("stunnel4 client.conf", "listening 8080"),
+            ("kill -HUP", "shows 8443 device-2"),
+            ("kill -HUP", "greeted_by device-2 http://localhost:8080/"),
+        ],
     );
 }
 

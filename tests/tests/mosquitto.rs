@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use hwkey_tests::{Background, Bench, KeyType, Run, free_port, wait_for_port, wait_until};
+use hwkey_tests::{
+    Background, Bench, KeyType, Run, free_port, shown_subject, wait_for_port, wait_until,
+};
 
 const VERSIONS: [&str; 2] = ["tlsv1.2", "tlsv1.3"];
 
@@ -121,18 +123,6 @@ impl Broker {
         assert!(subscriber.wait(), "{}", self.log());
         fs::read_to_string(received).unwrap().trim().to_owned()
     }
-
-    /// Whose certificate it shows.
-    fn subject(&self) -> String {
-        let connect = format!("localhost:{}", self.port);
-        let shown = self
-            .bench
-            .openssl("s_client -connect {} -CAfile ca.crt", &[&connect])
-            .finish()
-            .stdout;
-        let subject = shown.lines().find_map(|line| line.strip_prefix("subject="));
-        subject.unwrap_or_default().to_owned()
-    }
 }
 
 #[test]
@@ -200,14 +190,14 @@ fn sighup_brings_the_renewed_certificate_of_the_same_key() {
         let device = party("device", key, &authority);
         let broker = Broker::start(party("broker", key, &authority));
         assert_eq!(broker.deliver(&device, VERSIONS[0], "before"), "before");
-        assert_eq!(broker.subject(), "CN = broker");
+        assert_eq!(shown_subject(broker.port), "CN = broker");
         // Three times: what a reload leaves behind must not harm the next.
         for renewed in ["first", "second", "third"] {
             certify(&broker.bench, "broker", renewed, &authority);
             let pid = broker.process.pid().to_string();
             Run::new("kill").args(["-HUP", &pid]).ok();
             wait_until("the renewed certificate", || {
-                broker.subject() == format!("CN = {renewed}")
+                shown_subject(broker.port) == format!("CN = {renewed}")
             });
             for version in VERSIONS {
                 let message = format!("{renewed}-{version}");
