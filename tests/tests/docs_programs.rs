@@ -113,6 +113,19 @@ fn the_page_on_stunnel_has_both_ends_before_and_after_a_reload() {
 }
 
 #[test]
+fn the_page_on_redis_gets_a_value_and_a_renewed_certificate() {
+    let followed = Followed::page(
+        "docs/programs/redis.md",
+        &["6380"],
+        &[("redis-server redis.conf", "listening 6380")],
+    );
+    for said in ["61.5 degrees\n", "OK\n", "subject=CN = device-2\n"] {
+        followed.says(said);
+    }
+    assert!(!followed.said.all().contains("hwkey: "));
+}
+
+#[test]
 fn every_program_s_page_is_in_the_index_and_is_followed_by_a_test() {
     let index = page("docs/programs.md");
     let files = |directory: &str| {
