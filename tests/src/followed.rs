@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::{Finished, Run, free_port, module};
+use crate::{Finished, Run, free_port, module, named_nodes};
 
 /// The tree.
 pub fn repository() -> PathBuf {
@@ -152,7 +152,7 @@ fn programs() -> TempDir {
     let sudo = dir.path().join("sudo");
     fs::write(&sudo, SUDO).unwrap();
     fs::set_permissions(&sudo, Permissions::from_mode(0o755)).unwrap();
-    if let Some(node) = std::env::var_os("HWKEY_TEST_NODE").filter(|node| !node.is_empty()) {
+    if let Some(node) = named_nodes().first() {
         symlink(node, dir.path().join("node")).unwrap();
     }
     dir
