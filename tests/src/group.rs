@@ -46,10 +46,6 @@ impl Group {
         Run::new("kill").args(["-s", name, "--", &pid]).ok();
     }
 
-    pub fn blocks_signals(&self) -> bool {
-        !status(self.pid(), "SigBlk").trim_matches('0').is_empty()
-    }
-
     fn has_ended(&self) -> bool {
         status(self.pid(), "State").starts_with('Z')
     }

@@ -83,10 +83,12 @@ fn the_page_on_nginx_serves_before_and_after_a_reload() {
 
 #[test]
 fn the_page_on_haproxy_serves_before_and_after_a_reload() {
-    server(
+    greets(
         "docs/programs/haproxy.md",
-        ("/usr/sbin/haproxy", "loaded haproxy.log"),
-        "kill -USR2",
+        &[
+            ("/usr/sbin/haproxy", "listening 8443"),
+            ("kill -USR2", "told_again_shows 8443 device-2"),
+        ],
     );
 }
 
