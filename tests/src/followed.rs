@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::{Finished, Run, free_port, module};
+use crate::{Finished, Run, free_port, module, named_nodes};
 
 /// The tree.
 pub fn repository() -> PathBuf {
@@ -33,8 +33,8 @@ set -eu -o pipefail
 umask 022
 finish() {
     kill $(jobs -p) || true
-    for pid in /tmp/hwkey-try/{nginx.pid,queue/pid/master.pid}; do
-        [ ! -s $pid ] || kill $(<$pid)
+    for file in /tmp/hwkey-try/*.pid /tmp/hwkey-try/queue/pid/master.pid; do
+        [ ! -s "$file" ] || kill "$(cat "$file")" || true
     done
     wait
 } 2>/dev/null
@@ -42,7 +42,7 @@ trap finish EXIT
 until_true() {
     local end=$((SECONDS + 60))
     until "$@"; do
-        [ $SECONDS -lt $end ] || { echo "waited in vain for $*"; exit 1; }
+        [ $SECONDS -lt $end ] || { echo "waited in vain for $*"; tail *.log; exit 1; }
         # Between two looks at the condition, not instead of one.
         sleep 0.02
     done
@@ -52,9 +52,21 @@ handshakes() {
     local log
     for log; do [ "$(grep -c 'Control Channel: TLS' "$log")" -ge 2 ] || return; done
 }
-renewed() {
-    openssl s_client -connect localhost:8883 -cert device.crt -key device.key.pem </dev/null |
-        openssl x509 -noout -serial >shown && grep -q 2A shown
+# greeted_by NAME URL
+greeted_by() { curl --silent "$2" >greeting && grep -q "$1" greeting; }
+# shows PORT TEXT: the subject or serial number of the certificate that is shown there. It is shown
+# before a client has to show one; another login to the token would disturb a server that reloads.
+shows() {
+    { openssl s_client -connect "localhost:$1" </dev/null || true; } |
+        openssl x509 -noout -serial -subject >shown && grep -q "$2" shown
+}
+# HAProxy's master forgets a signal that comes too early.
+looks=0
+told_again_shows() {
+    ! shows "$@" || return 0
+    looks=$((looks + 1))
+    [ $((looks % 50)) -ne 0 ] || kill -USR2 $!
+    return 1
 }
 "#;
 
@@ -151,7 +163,7 @@ fn programs() -> TempDir {
     let sudo = dir.path().join("sudo");
     fs::write(&sudo, SUDO).unwrap();
     fs::set_permissions(&sudo, Permissions::from_mode(0o755)).unwrap();
-    if let Some(node) = std::env::var_os("HWKEY_TEST_NODE").filter(|node| !node.is_empty()) {
+    if let Some(node) = named_nodes().first() {
         symlink(node, dir.path().join("node")).unwrap();
     }
     dir

@@ -7,13 +7,16 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod client;
 mod conf;
 mod followed;
 mod front;
+mod group;
 mod hammer;
 mod mosquitto;
 mod net;
 mod nginx;
+mod node;
 mod python;
 mod run;
 mod said;
@@ -24,15 +27,18 @@ mod tpm;
 use std::path::{Path, PathBuf};
 
 pub use authority::Authority;
+pub use client::{Client, shown_subject};
 pub use conf::Conf;
 pub use followed::{Followed, page, repository};
 pub use front::Front;
+pub use group::{Group, is_root};
 pub use hammer::{hammer, key_files};
 pub use mosquitto::Broker;
 pub use net::{free_port, wait_for_port, wait_until};
 pub use nginx::Nginx;
+pub use node::{named_nodes, node};
 pub use python::Python;
-pub use run::{Background, Finished, Run, is_root};
+pub use run::{Background, Finished, Run};
 pub use said::{Said, WRONG_PIN, bench, failed_load, identity, load, software_works};
 pub use spy::spy;
 pub use token::{KeyType, Kind, PIN, SO_PIN, Token};
@@ -172,18 +178,23 @@ impl Bench {
         (port, server)
     }
 
+    /// Writes a certificate for `subject` where [`Self::self_signed`] did.
+    pub fn renew(&self, label: &str, subject: &str) {
+        self.openssl(
+            "req -x509 -new -key {} -subj /CN={} -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
+             -days 30 -out {}.crt.pem",
+            &[&self.uri(label), subject, label],
+        )
+        .ok();
+    }
+
     /// Writes the reference PEM of the key `label` and a certificate it signed itself; returns
     /// their file names, relative to the bench's directory.
     pub fn self_signed(&self, label: &str) -> (String, String) {
         let (key, cert) = (format!("{label}.key.pem"), format!("{label}.crt.pem"));
         self.openssl("pkey -in {} -out {}", &[&self.uri(label), &key])
             .ok();
-        self.openssl(
-            "req -x509 -new -key {} -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
-             -days 30 -out {}",
-            &[&self.uri(label), &cert],
-        )
-        .ok();
+        self.renew(label, "localhost");
         (key, cert)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{Background, Bench, Run, free_port, wait_for_port, wait_until};
+use crate::{Background, Bench, Run, free_port, shown_subject, wait_for_port, wait_until};
 
 /// A running broker that wants to see certificates.
 pub struct Broker {
@@ -74,13 +74,6 @@ impl Broker {
 
     /// Whose certificate it shows.
     pub fn subject(&self) -> String {
-        let connect = format!("localhost:{}", self.port);
-        let shown = self
-            .bench
-            .openssl("s_client -connect {} -CAfile ca.crt", &[&connect])
-            .finish()
-            .stdout;
-        let subject = shown.lines().find_map(|line| line.strip_prefix("subject="));
-        subject.unwrap_or_default().to_owned()
+        shown_subject(self.port)
     }
 }

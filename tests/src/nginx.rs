@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Background, Bench, Conf, KeyType, Kind, Run, free_port, wait_for_port};
+use crate::{Bench, Conf, Group, KeyType, Kind, Run, free_port, wait_for_port};
 
 /// Connects again and again, each time with a full handshake, and asks who answers. With `reload`
 /// the master is told to reload half-way, and more connections are made until only processes that
@@ -53,7 +53,7 @@ print(sum(before.values()) + sum(after.values()))
 /// nginx with two workers that run as www-data, and nothing outside of the bench's directory.
 pub struct Nginx {
     /// Ends before its directory goes.
-    master: Option<Background>,
+    master: Group,
     pub bench: Bench,
     pub port: u16,
     certificate: String,
@@ -96,35 +96,28 @@ impl Nginx {
              }}"
         );
         std::fs::write(bench.path("nginx.conf"), text).expect("nginx.conf");
-        let mut nginx = Self {
+        let master = program(&bench).group(&bench.path("nginx.stderr"));
+        wait_for_port(port);
+        Self {
+            master,
             bench,
             port,
             certificate,
-            master: None,
-        };
-        let log = nginx.bench.path("nginx.stderr");
-        let master = nginx.program().background(Some(&log));
-        // The master takes its workers with it, unless it is killed.
-        nginx.master = Some(master.ends_by("TERM"));
-        wait_for_port(port);
-        nginx
+        }
     }
 
     /// nginx itself, with this configuration.
     pub fn program(&self) -> Run {
-        let run = self.bench.run("/usr/sbin/nginx");
-        run.args([Path::new("-c"), &self.bench.path("nginx.conf")])
-            .args([Path::new("-p"), &self.bench.dir])
+        program(&self.bench)
     }
 
     /// The handshakes of [`CLIENT`]; says how many there were.
     pub fn handshakes(&self, options: &[&str]) -> usize {
-        let master = self.master.as_ref().expect("a running nginx").pid();
         // The client is a program like any other: without hwkey.
         let printed = Run::new("/usr/bin/python3")
             .dir(&self.bench.dir)
             .args(["-c", CLIENT, &self.port.to_string(), &self.certificate])
-            .arg(master.to_string())
+            .arg(self.master.pid().to_string())
             .args(options)
             .ok();
         printed.trim().parse().expect("a number")
@@ -153,4 +146,10 @@ impl Nginx {
             .filter(|line| bad.iter().any(|bad| line.contains(bad)));
         lines.map(str::to_owned).collect()
     }
+}
+
+fn program(bench: &Bench) -> Run {
+    let run = bench.run("/usr/sbin/nginx");
+    run.args([Path::new("-c"), &bench.path("nginx.conf")])
+        .args([Path::new("-p"), &bench.dir])
 }

@@ -10,9 +10,6 @@ use std::time::{Duration, Instant};
 /// No program in a test may run longer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long a program may take to end after it was asked to.
-const GRACE: Duration = Duration::from_secs(20);
-
 /// A program to be run.
 pub struct Run {
     command: Command,
@@ -27,10 +24,9 @@ pub struct Finished {
     line: String,
 }
 
-/// A program that runs in the background, ended when it goes out of scope.
+/// A program that runs in the background, killed when it goes out of scope.
 pub struct Background {
     child: Child,
-    ends_by: Option<&'static str>,
 }
 
 impl Run {
@@ -157,7 +153,6 @@ impl Run {
             .spawn();
         Background {
             child: spawned.unwrap_or_else(|error| panic!("{line}: {error}")),
-            ends_by: None,
         }
     }
 
@@ -179,14 +174,6 @@ impl Background {
         self.child.id()
     }
 
-    /// A program with children of its own is asked to end by this signal, so that they end too; it
-    /// is killed only if it does not.
-    #[must_use]
-    pub fn ends_by(mut self, signal: &'static str) -> Self {
-        self.ends_by = Some(signal);
-        self
-    }
-
     /// Sends it a signal, by its name.
     pub fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
@@ -195,11 +182,7 @@ impl Background {
 
     /// Does it run with root's rights?
     pub fn is_root(&self) -> bool {
-        is_root(self.pid())
-    }
-
-    fn ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+        crate::is_root(self.pid())
     }
 
     /// Waits for its end.
@@ -210,27 +193,9 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        if let Some(signal) = self.ends_by.filter(|_| !self.ended()) {
-            let pid = self.pid().to_string();
-            Run::new("kill").args(["-s", signal, &pid]).finish();
-            let deadline = Instant::now() + GRACE;
-            while !self.ended() && Instant::now() < deadline {
-                thread::park_timeout(Duration::from_millis(2));
-            }
-        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Does this process run with root's rights?
-pub fn is_root(pid: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
-    let status = status.expect("a running program");
-    let ids = status.lines().find(|line| line.starts_with("Uid:"));
-    ids.expect("its user")
-        .split_whitespace()
-        .any(|id| id == "0")
 }
 
 fn drain(stream: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {

@@ -1,6 +1,7 @@
-//! curl with a client certificate whose key is in the token.
+//! curl with a client certificate whose key is in the token: the system's with a reference file, a
+//! newer one with the URI too.
 
-use hwkey_tests::{Background, Bench, KeyType, free_port, wait_for_port};
+use hwkey_tests::{Background, Bench, KeyType, Run, SOFTHSM, free_port, module, wait_for_port};
 
 /// An HTTPS server with a software key that insists on the client certificate `client`.
 fn server(bench: &Bench, client: &str) -> (u16, Background) {
@@ -24,10 +25,22 @@ fn server(bench: &Bench, client: &str) -> (u16, Background) {
 }
 
 /// curl's arguments up to the client's key.
-fn curl(bench: &Bench, port: u16) -> hwkey_tests::Run {
-    bench
-        .run("curl")
-        .args(["--silent", "--show-error", "--cacert", "server.crt"])
+fn curl(bench: &Bench, port: u16) -> Run {
+    ask(bench.run("curl"), port)
+}
+
+/// A curl that takes keys of providers by their URI: 8.12 or newer.
+fn new_curl(bench: &Bench, port: u16) -> Run {
+    let program = std::env::var("HWKEY_TEST_CURL").unwrap_or_default();
+    assert!(
+        !program.is_empty(),
+        "set HWKEY_TEST_CURL to a curl from 8.12 on; ci/test takes it from Debian's backports"
+    );
+    ask(bench.run(program), port)
+}
+
+fn ask(curl: Run, port: u16) -> Run {
+    curl.args(["--silent", "--show-error", "--cacert", "server.crt"])
         .arg(format!("https://localhost:{port}/"))
 }
 
@@ -117,4 +130,50 @@ fn curl_says_why_a_key_does_not_load() {
     assert!(said.contains("no such key"), "{said}");
     // What there is instead.
     assert!(said.contains("id=%02;object=other"), "{said}");
+}
+
+/// curl has an OpenSSL context of its own for this, which reads no openssl.cnf: the module is found
+/// by its name, and the URI says the rest.
+#[test]
+fn a_new_curl_takes_the_uri() {
+    let bench = Bench::new("curl");
+    std::fs::create_dir(bench.path("modules")).unwrap();
+    std::os::unix::fs::symlink(module(), bench.path("modules/hwkey.so")).unwrap();
+    let rest = format!(
+        "pin-source=file:{}&module-path={SOFTHSM}",
+        bench.pin_file().display()
+    );
+    for (key, label, id) in [
+        (KeyType::P256, "p256", "01"),
+        (KeyType::Rsa2048, "rsa", "02"),
+    ] {
+        bench.token.make_key(key, label, id);
+        let (_, certificate) = bench.self_signed(label);
+        let (port, _server) = server(&bench, &certificate);
+        let uri = format!("{}?{rest}", bench.uri(label));
+        for version in ["1.2", "1.3"] {
+            let page = new_curl(&bench, port)
+                .env("OPENSSL_MODULES", bench.path("modules"))
+                .args(["--engine", "hwkey", "--key-type", "PROV", "--key", &uri])
+                .args(["--cert", &certificate, "--tls-max", version])
+                .ok();
+            assert!(
+                page.contains(&format!("Protocol  : TLSv{version}")),
+                "{page}"
+            );
+            assert!(page.contains("Client certificate"), "{page}");
+        }
+    }
+}
+
+#[test]
+fn a_new_curl_takes_the_reference_too() {
+    let bench = Bench::new("curl");
+    bench.token.make_key(KeyType::P256, "p256", "01");
+    let (key, certificate) = bench.self_signed("p256");
+    let (port, _server) = server(&bench, &certificate);
+    let page = new_curl(&bench, port)
+        .args(["--key", &key, "--cert", &certificate])
+        .ok();
+    assert!(page.contains("Client certificate"), "{page}");
 }

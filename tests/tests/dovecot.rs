@@ -4,7 +4,7 @@
 use std::fs;
 
 use hwkey_tests::{
-    Authority, Background, Bench, KeyType, free_port, is_root, wait_for_port, wait_until,
+    Authority, Bench, Group, KeyType, free_port, is_root, wait_for_port, wait_until,
 };
 
 const VERSIONS: [&str; 2] = ["tls1_2", "tls1_3"];
@@ -12,7 +12,7 @@ const VERSIONS: [&str; 2] = ["tls1_2", "tls1_3"];
 /// An IMAP server of its own in the bench's directory, which knows users by their certificate.
 struct Dovecot {
     /// Ends before its directory goes.
-    master: Background,
+    master: Group,
     bench: Bench,
     port: u16,
 }
@@ -24,8 +24,7 @@ impl Dovecot {
         let master = bench
             .run("dovecot")
             .args(["-F", "-c", "dovecot.conf"])
-            .background(Some(&bench.path("master.log")))
-            .ends_by("TERM");
+            .group(&bench.path("master.log"));
         wait_for_port(port);
         Self {
             master,

