@@ -1,6 +1,6 @@
 //! What a long-running program loses comes back by itself: sessions, the login, the module, the key.
 
-use hwkey_tests::{KeyType, PIN, Python, SOFTHSM};
+use hwkey_tests::{KeyType, PIN, Python, SOFTHSM, bench, helper};
 
 /// Another part of the program, with PKCS#11 calls of its own in the same process.
 const OTHER: &str = r#"
@@ -97,4 +97,25 @@ except ssl.SSLError:
         let line = format!("hwkey: error: {reason}: signing on token \"python\"");
         assert!(finished.stderr.contains(&line), "{}", finished.stderr);
     }
+}
+
+#[test]
+fn keys_are_loaded_again_from_a_token_that_the_user_may_only_read() {
+    let bench = bench("gateway");
+    let uri = bench.uri("device");
+    bench.openssl("pkey -in {} -out key.pem", &[&uri]).ok();
+    bench
+        .openssl("pkey -in {} -pubout -out public.pem", &[&uri])
+        .ok();
+    for file in ["pin", "key.pem"] {
+        bench.run("chgrp").args(["www-data", file]).ok();
+        bench.run("chmod").args(["g=r", file]).ok();
+    }
+    bench.token.share_with("www-data");
+    // SoftHSM can't record the login, and lists the token no more in that process.
+    let steps = ["load=key.pem", "sign", "load=key.pem", "sign"];
+    let steps = bench.run_as("www-data", helper("steps")).args(steps);
+    assert_eq!(steps.ok(), "ok\nok\nok\nok\n");
+    let hammer = bench.run_as("www-data", helper("hammer"));
+    hammer.args(["8", "20", "key.pem", "public.pem"]).ok();
 }

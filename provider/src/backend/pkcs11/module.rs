@@ -33,6 +33,7 @@ pub struct Module {
 }
 
 /// A token that is there now.
+#[derive(Clone)]
 pub struct Present {
     pub slot: SlotId,
     pub slot_info: SlotInfo,
@@ -175,10 +176,15 @@ impl Module {
                 &error,
             )
         })?;
-        Ok(slots
-            .into_iter()
-            .filter_map(|slot| self.present(slot))
-            .collect())
+        let listed = slots.into_iter().filter_map(|slot| self.present(slot));
+        let mut present: Vec<Present> = listed.collect();
+        let is_unlisted = |token: &&'static Token| {
+            let mut listed = present.iter();
+            !listed.any(|present| std::ptr::eq(present.token, *token))
+        };
+        let unlisted: Vec<&'static Token> = self.tokens.iter().filter(is_unlisted).collect();
+        present.extend(unlisted.into_iter().filter_map(Token::still_in_use));
+        Ok(present)
     }
 
     /// The token in `slot`, unless it has just been taken out or was never set up.
@@ -191,13 +197,14 @@ impl Module {
             return None;
         }
         let token = self.token(Identity::of(&info));
-        token.sessions().found_in(slot);
-        Some(Present {
+        let present = Present {
             slot,
             slot_info,
             info,
             token,
-        })
+        };
+        token.was_seen(&present);
+        Some(present)
     }
 
     /// The one object for the token with this identity.

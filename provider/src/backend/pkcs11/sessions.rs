@@ -150,7 +150,7 @@ impl Lease {
                     return Ok(Self::of(token, &mut pool, session));
                 }
                 Err(error) if code(&error) == Some(RvError::SessionCount) => {
-                    if let Some(lease) = Self::anchor(token) {
+                    if let Some(lease) = Self::existing(token) {
                         return Ok(lease);
                     }
                     if Instant::now() >= deadline {
@@ -169,8 +169,17 @@ impl Lease {
         }
     }
 
-    /// A token that allows one session only: the anchor does the work.
-    fn anchor(token: &'static Token) -> Option<Self> {
+    /// Whether a session of `token` is open and works.
+    pub fn works(token: &'static Token) -> bool {
+        match Self::existing(token) {
+            Some(lease) => token.module.raw().is_logged_in(&lease).is_ok(),
+            // All are at work.
+            None => token.sessions().pool().leased > 0,
+        }
+    }
+
+    /// One that is open already. With a token that allows one session only, the anchor does the work.
+    fn existing(token: &'static Token) -> Option<Self> {
         let mut pool = token.sessions().pool();
         let session = match pool.idle.pop() {
             Some(session) => session,

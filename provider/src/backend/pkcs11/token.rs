@@ -1,7 +1,7 @@
 //! One token.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::slot::TokenInfo;
@@ -11,7 +11,7 @@ use p11_raw::{Mechanisms, SlotId};
 use super::failure::{code, describe, failed, leaves_sessions_open};
 use super::module::{Module, Present};
 use super::pins::PinMemory;
-use super::sessions::Sessions;
+use super::sessions::{Lease, Sessions};
 use crate::error::{Error, Reason, Result};
 use crate::uri::pkcs11::{Pkcs11Uri, TokenPattern};
 
@@ -66,6 +66,8 @@ pub struct Token {
     pub identity: Identity,
     pub pins: PinMemory,
     sessions: PerProcess<Sessions>,
+    /// How it was found last.
+    seen: PerProcess<Mutex<Option<Present>>>,
     mechanisms: PerProcess<OnceLock<Mechanisms>>,
 }
 
@@ -76,6 +78,7 @@ impl Token {
             identity,
             pins: PinMemory::default(),
             sessions: PerProcess::new(),
+            seen: PerProcess::new(),
             mechanisms: PerProcess::new(),
         }
     }
@@ -83,6 +86,25 @@ impl Token {
     /// The sessions of this process. A forked child begins anew.
     pub fn sessions(&self) -> &Sessions {
         self.sessions.get(Sessions::default)
+    }
+
+    /// It was found in a slot: its sessions can be opened there without looking again.
+    pub fn was_seen(&self, present: &Present) {
+        self.sessions().found_in(present.slot);
+        *self.seen() = Some(present.clone());
+    }
+
+    /// What was seen of it before, if its sessions go on working. (SoftHSM 2.6.1 lists a token no
+    /// more, for the whole process, whose login it could not record in files that it may only read.)
+    pub fn still_in_use(&'static self) -> Option<Present> {
+        let seen = self.seen().clone()?;
+        let slot = self.sessions().slot()?;
+        Lease::works(self).then_some(Present { slot, ..seen })
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<Present>> {
+        let seen = self.seen.get(Mutex::default);
+        seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its mechanisms; asked for once in a process.
