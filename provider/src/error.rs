@@ -10,6 +10,8 @@ use std::panic::Location;
 use log::Level;
 use ossl_shim::{Entry, Fault, Report};
 
+use crate::text::one_line;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $level:ident, $text:literal;)*) => {
         /// Why an operation failed.
@@ -189,7 +191,7 @@ impl Report for Error {
         let mut entry = |text: &str| {
             raise(Entry {
                 reason: self.reason.number(),
-                text: &one_line(text),
+                text: &entry_text(text),
                 location: self.location,
             });
         };
@@ -218,20 +220,11 @@ pub fn system_text(error: &std::io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-/// One line of at most [`MAX_TEXT`] bytes: labels are the token's and may hold anything.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len().min(MAX_TEXT));
-    for character in text.chars() {
-        let shown = if character.is_control() {
-            ' '
-        } else {
-            character
-        };
-        if line.len() + shown.len_utf8() > MAX_TEXT {
-            break;
-        }
-        line.push(shown);
-    }
+/// One line of at most [`MAX_TEXT`] bytes.
+fn entry_text(text: &str) -> String {
+    let mut line = one_line(text);
+    let end = (0..=MAX_TEXT.min(line.len())).rfind(|end| line.is_char_boundary(*end));
+    line.truncate(end.unwrap_or(0));
     line
 }
 
@@ -242,13 +235,13 @@ mod tests {
     #[test]
     fn long_messages_are_cut_at_a_character() {
         let text = "a".to_owned() + &"ü".repeat(MAX_TEXT);
-        let cut = one_line(&text);
+        let cut = entry_text(&text);
         assert!(cut.len() <= MAX_TEXT && text.starts_with(&cut));
     }
 
     #[test]
     fn a_label_can_not_begin_a_line() {
-        assert_eq!(one_line("a\nb\0c"), "a b c");
+        assert_eq!(entry_text("a\nb\0c"), "a b c");
     }
 
     #[test]

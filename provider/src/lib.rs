@@ -24,6 +24,7 @@ pub mod pin;
 pub mod provider;
 pub mod reading;
 pub mod reference;
+pub mod text;
 pub mod uri;
 
 pub use provider::HwKey;

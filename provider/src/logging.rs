@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use ossl_shim::process::{O_NONBLOCK, SyslogLevel, is_privileged, write_stderr, write_syslog};
 
+use crate::text::one_line;
+
 /// The environment variable that wins over `log-level`.
 pub const LEVEL_VARIABLE: &str = "HWKEY_LOG";
 
@@ -75,7 +77,7 @@ impl Log for Logger {
             return;
         }
         let level = record.level().as_str().to_lowercase();
-        let text = record.args().to_string().replace(['\n', '\r'], " ");
+        let text = one_line(&record.args().to_string());
         match TARGET.get().unwrap_or(&Target::Stderr) {
             Target::Stderr => write_stderr(&format!("hwkey: {level}: {text}\n")),
             Target::Syslog => write_syslog(severity(record.level()), &format!("hwkey: {text}")),

@@ -12,6 +12,7 @@ use pem_rfc7468::LineEnding;
 
 use crate::encoding::to_der;
 use crate::error::{Error, Reason, Result};
+use crate::text::one_line;
 
 /// The PEM label of a reference to a PKCS#11 object.
 const PEM_LABEL: &str = "PKCS#11 PROVIDER URI";
@@ -75,13 +76,6 @@ pub fn to_pem(uri: &str, place: &str, name: &str) -> Result<String> {
         one_line(place),
         one_line(uri)
     ))
-}
-
-/// Labels are the token's: they must not be able to begin a line, or a PEM block.
-fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }
 
 #[track_caller]

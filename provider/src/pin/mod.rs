@@ -32,14 +32,33 @@ impl Deref for Pin {
     }
 }
 
-/// Where the PIN of a key comes from when nobody can be asked: what its URI said, or openssl.cnf.
+/// Where the PIN of a key comes from: what its URI said, or openssl.cnf.
 #[derive(Clone, Debug)]
 pub struct PinPolicy {
     pub source: Option<PinSource>,
     /// `pin-keep`: whether the PIN that was accepted is kept for later logins.
     pub keep: bool,
-    /// `pin-prompt`: who is asked when nobody else can be.
+    /// `pin-prompt`: who is asked last.
     pub prompt: Option<PinPrompt>,
     /// `pin-final-try = allow`.
     pub spend_final_try: bool,
+}
+
+/// The length without one line end, which is not part of a PIN.
+fn without_line_end(bytes: &[u8]) -> usize {
+    let end = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    end.strip_suffix(b"\r").unwrap_or(end).len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_line_end_is_dropped() {
+        assert_eq!(without_line_end(b"12 34\r\n"), 5);
+        assert_eq!(without_line_end(b"12\r"), 2);
+        assert_eq!(without_line_end(b"12\n\n"), 3);
+        assert_eq!(without_line_end(b""), 0);
+    }
 }

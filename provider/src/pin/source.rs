@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use ossl_shim::process::{O_NONBLOCK, is_privileged};
 
 use crate::error::{Error, Reason, Result, system_text};
-use crate::pin::Pin;
+use crate::pin::{Pin, without_line_end};
 
 /// `file:PATH`, `env:NAME` or `credential:NAME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,7 +123,7 @@ impl PinSource {
                 }
             }
             // A file that fills the buffer is not a PIN.
-            (length < buffer.len()).then(|| without_newline(&buffer[..length]))
+            (length < buffer.len()).then(|| without_line_end(&buffer[..length]))
         });
         match (pin, failure) {
             (Some(pin), _) => self.nonempty(pin),
@@ -139,7 +139,7 @@ impl PinSource {
             ))
         })?;
         let value = zeroize::Zeroizing::new(value.into_encoded_bytes());
-        let pin = Pin::copied(&value[..without_newline(&value)]);
+        let pin = Pin::copied(&value[..without_line_end(&value)]);
         self.nonempty(pin.ok_or_else(|| self.unusable("it is longer than any PIN"))?)
     }
 
@@ -185,12 +185,6 @@ fn is_plain_name(name: &str) -> bool {
     )
 }
 
-/// The length without one trailing line end.
-fn without_newline(bytes: &[u8]) -> usize {
-    let end = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    end.strip_suffix(b"\r").unwrap_or(end).len()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,12 +205,5 @@ mod tests {
         for wrong in ["", "x", "file:a", "file:", "credential:../x", "http://x"] {
             assert!(PinSource::parse(wrong, false).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn only_the_newline_at_the_end_is_dropped() {
-        assert_eq!(without_newline(b"12 34\r\n"), 5);
-        assert_eq!(without_newline(b"12\n\n"), 3);
-        assert_eq!(without_newline(b""), 0);
     }
 }

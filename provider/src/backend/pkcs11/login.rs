@@ -1,13 +1,14 @@
 //! Logging in to a token: once for all threads, and no PIN is ever spent for nothing.
 
 use std::sync::PoisonError;
+use std::time::Instant;
 
 use cryptoki::error::RvError;
 use cryptoki::slot::TokenInfo;
 use p11_raw::User;
 
 use super::failure::{code, failed};
-use super::pins::{Sourced, pin_for};
+use super::pins::{Sourced, pin_for, refuse};
 use super::sessions::{Lease, LoginState};
 use super::token::Token;
 use crate::backend::Login;
@@ -25,6 +26,7 @@ pub fn log_in(
     if sessions.login() != LoginState::LoggedOut {
         return Ok(());
     }
+    let since = Instant::now();
     let turn = sessions.login_turn.lock();
     let _turn = turn.unwrap_or_else(PoisonError::into_inner);
     if sessions.login() != LoginState::LoggedOut {
@@ -46,7 +48,7 @@ pub fn log_in(
     }
     if state == LoginState::ByPin {
         check_state(token, &info, policy)?;
-        let pin = pin_for(token, policy, given, login)?;
+        let pin = pin_for(token, policy, given, login, since)?;
         let accepted = c_login(token, &session, User::User, Some(&pin))?;
         if policy.keep && accepted {
             token.pins.keep(pin.value);
@@ -62,7 +64,10 @@ pub fn log_in(
 pub fn log_in_for_key(token: &'static Token, session: &Lease, policy: &PinPolicy) -> Result<()> {
     let pin = match token.sessions().login() {
         LoginState::ByPinPad => None,
-        _ => Some(pin_for(token, policy, None, &mut Login::unattended())?),
+        _ => {
+            let nobody = &mut Login::unattended();
+            Some(pin_for(token, policy, None, nobody, Instant::now())?)
+        }
     };
     c_login(token, session, User::ContextSpecific, pin.as_ref()).map(drop)
 }
@@ -116,7 +121,7 @@ fn c_login(
         Some(RvError::UserAlreadyLoggedIn) => return Ok(false),
         Some(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange) => {
             if let Some(pin) = pin {
-                token.pins.refuse(&pin.value);
+                refuse(token, &pin.value);
             }
         }
         _ => {}

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use ossl_shim::process::AppendOnly;
 
@@ -10,46 +11,43 @@ use crate::backend::Login;
 use crate::error::{Error, Reason, Result};
 use crate::pin::{Pin, PinPolicy};
 
-/// What is remembered of a token's PINs. It outlives forks: a child must not spend a PIN that its
-/// parent knows to be wrong, and a worker that can't read the PIN file uses the kept copy.
+/// The PINs that a token has accepted. They outlive forks: a worker that can't read the PIN file
+/// uses the kept copy.
 #[derive(Default)]
-pub struct PinMemory {
-    /// Accepted PINs, the newest first.
-    kept: AppendOnly<Pin>,
-    /// Keyed hashes of refused ones.
-    refused: AppendOnly<u64>,
-}
+pub struct KeptPins(AppendOnly<Pin>);
 
-impl PinMemory {
+impl KeptPins {
     pub fn keep(&self, pin: Pin) {
-        if self
-            .kept
-            .iter()
-            .next()
-            .is_none_or(|newest| **newest != *pin)
-        {
-            self.kept.push(pin);
+        let newest = self.0.iter().next();
+        if newest.is_none_or(|newest| **newest != *pin) {
+            self.0.push(pin);
         }
     }
 
-    fn kept(&self) -> Option<Pin> {
-        self.kept.iter().next().and_then(|pin| Pin::copied(pin))
-    }
-
-    pub fn refuse(&self, pin: &Pin) {
-        self.refused.push(keyed_hash(pin));
-    }
-
-    fn is_refused(&self, pin: &Pin) -> bool {
-        let hash = keyed_hash(pin);
-        self.refused.iter().any(|refused| *refused == hash)
+    fn newest(&self) -> Option<Pin> {
+        self.0.iter().next().and_then(|pin| Pin::copied(pin))
     }
 }
 
+/// Keyed hashes of refused PINs, each with its token, through whatever module it was sent. A child
+/// must not spend a PIN that its parent knows to be wrong.
+static REFUSED: AppendOnly<u64> = AppendOnly::new();
+
+/// The token refused the PIN: it gets it no more from this process.
+pub fn refuse(token: &Token, pin: &Pin) {
+    REFUSED.push(keyed_hash(token, pin));
+}
+
+fn is_refused(token: &Token, pin: &Pin) -> bool {
+    let hash = keyed_hash(token, pin);
+    REFUSED.iter().any(|refused| *refused == hash)
+}
+
 /// SipHash with a key of this process (and its children).
-fn keyed_hash(pin: &Pin) -> u64 {
+fn keyed_hash(token: &Token, pin: &Pin) -> u64 {
     static KEY: OnceLock<RandomState> = OnceLock::new();
-    KEY.get_or_init(RandomState::new).hash_one(&**pin)
+    let key = KEY.get_or_init(RandomState::new);
+    key.hash_one((token.identity.to_string(), &**pin))
 }
 
 /// A PIN with where it came from, for messages.
@@ -67,18 +65,20 @@ impl Sourced {
     }
 }
 
-/// The PIN to be sent: exactly one, the first that there is. A second one is never tried.
+/// The PIN to be sent: exactly one, the first that there is. A second one is never tried. The caller
+/// has waited `since` for its turn.
 pub fn pin_for(
     token: &Token,
     policy: &PinPolicy,
     given: Option<&Pin>,
     login: &mut Login<'_, '_>,
+    since: Instant,
 ) -> Result<Sourced> {
     let pin = match given.and_then(|pin| Pin::copied(pin)) {
         Some(pin) => Sourced::new(pin, "from the URI"),
-        None => unless_given(token, policy, login)?,
+        None => unless_given(token, policy, login, since)?,
     };
-    if token.pins.is_refused(&pin.value) {
+    if is_refused(token, &pin.value) {
         return Err(Error::new(
             Reason::PinRefused,
             format!(
@@ -93,7 +93,12 @@ pub fn pin_for(
 }
 
 /// From the source, the copy kept of it, the program's prompt, or our own.
-fn unless_given(token: &Token, policy: &PinPolicy, login: &mut Login<'_, '_>) -> Result<Sourced> {
+fn unless_given(
+    token: &Token,
+    policy: &PinPolicy,
+    login: &mut Login<'_, '_>,
+    since: Instant,
+) -> Result<Sourced> {
     let identity = &token.identity;
     let mut problem = None;
     if let Some(source) = &policy.source {
@@ -103,8 +108,12 @@ fn unless_given(token: &Token, policy: &PinPolicy, login: &mut Login<'_, '_>) ->
         }
     }
     // A worker that gave up root's rights can't read root's file.
-    if let Some(pin) = token.pins.kept() {
-        return Ok(Sourced::new(pin, "kept from before"));
+    let good = || {
+        let kept = token.pins.newest();
+        kept.filter(|pin| !is_refused(token, pin))
+    };
+    if let Some(pin) = good() {
+        return Ok(Sourced::new(pin, KEPT));
     }
     // A source that is configured and fails is for the administrator, not for the program's user.
     let asked = problem
@@ -114,22 +123,29 @@ fn unless_given(token: &Token, policy: &PinPolicy, login: &mut Login<'_, '_>) ->
         return Ok(Sourced::new(pin, "from the program's prompt"));
     }
     let attempted = format!("logging in to {identity}");
-    match (&policy.prompt, problem) {
-        (Some(prompt), problem) => {
-            if let Some(problem) = problem {
-                log::warn!("{attempted}: {problem}; asking instead");
-            }
-            let pin = prompt.ask(&identity.to_string());
-            let pin = pin.map_err(|error| error.within(&attempted))?;
-            Ok(Sourced::new(pin, "from the prompt"))
+    if let Some(prompt) = &policy.prompt {
+        if let Some(problem) = problem {
+            log::warn!("{attempted}: {problem}; asking instead");
         }
-        (None, Some(problem)) => Err(problem.within(&attempted)),
-        (None, None) => Err(Error::new(
+        let pin = prompt.ask(&identity.to_string(), since, good);
+        let pin = pin.map_err(|error| error.within(&attempted))?;
+        return Ok(Sourced::new(pin, "from the prompt"));
+    }
+    if let Some(problem) = problem {
+        return Err(problem.within(&attempted));
+    }
+    // Refused since: that is the reason then.
+    let kept = token.pins.newest().map(|pin| Sourced::new(pin, KEPT));
+    kept.ok_or_else(|| {
+        Error::new(
             Reason::PinRequired,
             format!(
                 "{attempted}: no PIN and nobody to ask; add pin-source = file:/path/to/pin to \
                  hwkey's section of openssl.cnf, or ?pin-source=file:/path/to/pin to the URI"
             ),
-        )),
-    }
+        )
+    })
 }
+
+/// Where a kept PIN comes from.
+const KEPT: &str = "kept from before";

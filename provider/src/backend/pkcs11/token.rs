@@ -10,7 +10,7 @@ use p11_raw::{Mechanisms, SlotId};
 
 use super::failure::{code, describe, failed, leaves_sessions_open};
 use super::module::{Module, Present};
-use super::pins::PinMemory;
+use super::pins::KeptPins;
 use super::sessions::{Lease, Sessions};
 use crate::error::{Error, Reason, Result};
 use crate::uri::pkcs11::{Pkcs11Uri, TokenPattern};
@@ -64,7 +64,7 @@ impl fmt::Display for Identity {
 pub struct Token {
     pub module: &'static Module,
     pub identity: Identity,
-    pub pins: PinMemory,
+    pub pins: KeptPins,
     sessions: PerProcess<Sessions>,
     /// How it was found last.
     seen: PerProcess<Mutex<Option<Present>>>,
@@ -76,7 +76,7 @@ impl Token {
         Self {
             module,
             identity,
-            pins: PinMemory::default(),
+            pins: KeptPins::default(),
             sessions: PerProcess::new(),
             seen: PerProcess::new(),
             mechanisms: PerProcess::new(),
