@@ -8,7 +8,10 @@ use cryptoki::mechanism::MechanismType;
 use cryptoki::slot::{SlotInfo, TokenInfo};
 use cryptoki_sys::{
     CK_MECHANISM_TYPE, CK_RV, CK_SLOT_ID, CK_SLOT_INFO, CK_TOKEN_INFO, CK_TRUE, CK_ULONG,
-    CKF_CLOCK_ON_TOKEN,
+    CKF_CLOCK_ON_TOKEN, CKM_RSA_PKCS_PSS, CKM_SHA1_RSA_PKCS_PSS, CKM_SHA3_224_RSA_PKCS_PSS,
+    CKM_SHA3_256_RSA_PKCS_PSS, CKM_SHA3_384_RSA_PKCS_PSS, CKM_SHA3_512_RSA_PKCS_PSS,
+    CKM_SHA224_RSA_PKCS_PSS, CKM_SHA256_RSA_PKCS_PSS, CKM_SHA384_RSA_PKCS_PSS,
+    CKM_SHA512_RSA_PKCS_PSS,
 };
 
 use crate::module::{Module, function, rv};
@@ -48,16 +51,24 @@ impl Mechanisms {
         self.0.iter().map(name).collect()
     }
 
-    /// Whether there is nothing in it but `others`.
-    pub fn are_among(&self, others: &[MechanismType]) -> bool {
-        let mut all = self.0.iter();
-        all.all(|number| {
-            others
-                .iter()
-                .any(|known| CK_MECHANISM_TYPE::from(*known) == *number)
-        })
+    /// Whether there is nothing in it but RSA-PSS.
+    pub fn are_rsa_pss(&self) -> bool {
+        self.0.iter().all(|mechanism| RSA_PSS.contains(mechanism))
     }
 }
+
+const RSA_PSS: &[CK_MECHANISM_TYPE] = &[
+    CKM_RSA_PKCS_PSS,
+    CKM_SHA1_RSA_PKCS_PSS,
+    CKM_SHA224_RSA_PKCS_PSS,
+    CKM_SHA256_RSA_PKCS_PSS,
+    CKM_SHA384_RSA_PKCS_PSS,
+    CKM_SHA512_RSA_PKCS_PSS,
+    CKM_SHA3_224_RSA_PKCS_PSS,
+    CKM_SHA3_256_RSA_PKCS_PSS,
+    CKM_SHA3_384_RSA_PKCS_PSS,
+    CKM_SHA3_512_RSA_PKCS_PSS,
+];
 
 impl Module {
     /// The slots with a token in them.

@@ -1,10 +1,10 @@
 //! Searching for objects by what is in them, OSSL_STORE_SEARCH(3).
 
-use der::{Decode, Encode};
-use x509_cert::Certificate;
+use der::Decode;
 use x509_cert::name::Name;
 
 use crate::digest::Digest;
+use crate::encoding::certificate;
 use crate::encoding::distinguished_name::same_name;
 use crate::encoding::public_key::subject_public_key_info;
 use crate::error::{Error, Reason, Result};
@@ -39,13 +39,13 @@ impl Criterion {
     }
 
     /// By a fingerprint, and the name of its digest.
-    pub fn fingerprint(digest: &str, value: Vec<u8>) -> Result<Self> {
-        let digest = Digest::by_name(digest).filter(|digest| digest.size() == value.len());
+    pub fn fingerprint(name: &str, value: Vec<u8>) -> Result<Self> {
+        let digest = Digest::by_name(name).filter(|digest| digest.size() == value.len());
         let digest = digest.ok_or_else(|| {
             Error::new(
                 Reason::InvalidParameter,
                 format!(
-                    "a fingerprint of {} bytes; give a SHA-1, SHA-2 or SHA-3 value of a certificate or \
+                    "a fingerprint of {} bytes by {name}; give a SHA-1, SHA-2 or SHA-3 value of a certificate or \
                      of a public key",
                     value.len()
                 ),
@@ -66,10 +66,9 @@ impl Criterion {
             Self::Fingerprint { digest, value } => {
                 digest.hash(der) == *value || public_key_fits(*digest, value, der)
             }
-            Self::Subject(name) => {
-                parsed(der).is_some_and(|one| same_name(one.tbs_certificate().subject(), name))
-            }
-            Self::IssuerSerial { issuer, serial } => parsed(der).is_some_and(|one| {
+            Self::Subject(name) => certificate::parsed(der)
+                .is_some_and(|one| same_name(one.tbs_certificate().subject(), name)),
+            Self::IssuerSerial { issuer, serial } => certificate::parsed(der).is_some_and(|one| {
                 let one = one.tbs_certificate();
                 let number = one.serial_number().as_bytes();
                 let zeros = number.iter().take_while(|byte| **byte == 0).count();
@@ -91,15 +90,8 @@ impl Criterion {
 }
 
 fn public_key_fits(digest: Digest, value: &[u8], der: &[u8]) -> bool {
-    let public = parsed(der).and_then(|one| {
-        let public = one.tbs_certificate().subject_public_key_info();
-        public.to_der().ok()
-    });
+    let public = certificate::public_key(der);
     public.is_some_and(|public| digest.hash(&public) == value)
-}
-
-fn parsed(der: &[u8]) -> Option<Certificate> {
-    Certificate::from_der(der).ok()
 }
 
 fn distinguished_name(der: &[u8]) -> Result<Name> {

@@ -6,9 +6,10 @@
  *   FRONT_SET, FRONT_CLEAR flags of CK_TOKEN_INFO
  *   FRONT_PAD_PIN          the PIN that is "typed" on the token's own keypad: C_Login takes NULL only
  *   FRONT_OPEN_PIN         log in when the first session is opened; C_Login must not be called
+ *   FRONT_TWINS            all tokens have the label and serial number of the first one
  *   FRONT_HIDE             mechanisms that the token does not have, separated by commas
  *   FRONT_SESSIONS         how many sessions may be open at once
- *   FRONT_LOGIN_RESULT, FRONT_SIGN_RESULT  what these functions return instead of working
+ *   FRONT_LOGIN_RESULT, FRONT_SIGN_RESULT, FRONT_LIST_RESULT, FRONT_OPEN_RESULT  what these functions return instead of working
  */
 
 #include <dlfcn.h>
@@ -43,11 +44,19 @@ static int is_hidden(CK_MECHANISM_TYPE mechanism)
 
 static CK_RV get_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO_PTR info)
 {
+    static CK_TOKEN_INFO first;
     CK_RV code = real.C_GetTokenInfo(slot, info);
 
-    if (code == CKR_OK)
-        info->flags = (info->flags | number("FRONT_SET")) & ~number("FRONT_CLEAR");
-    return code;
+    if (code != CKR_OK)
+        return code;
+    info->flags = (info->flags | number("FRONT_SET")) & ~number("FRONT_CLEAR");
+    if (getenv("FRONT_TWINS") != NULL && (info->flags & CKF_TOKEN_INITIALIZED)) {
+        if (first.flags == 0)
+            first = *info;
+        memcpy(info->label, first.label, sizeof(info->label));
+        memcpy(info->serialNumber, first.serialNumber, sizeof(info->serialNumber));
+    }
+    return CKR_OK;
 }
 
 static CK_RV get_mechanism_list(CK_SLOT_ID slot, CK_MECHANISM_TYPE_PTR list, CK_ULONG_PTR count)
@@ -55,6 +64,8 @@ static CK_RV get_mechanism_list(CK_SLOT_ID slot, CK_MECHANISM_TYPE_PTR list, CK_
     CK_RV code = real.C_GetMechanismList(slot, list, count);
     CK_ULONG i, kept = 0;
 
+    if (getenv("FRONT_LIST_RESULT") != NULL)
+        return number("FRONT_LIST_RESULT");
     if (code != CKR_OK || list == NULL)
         return code;
     for (i = 0; i < *count; i++)
@@ -70,6 +81,8 @@ static CK_RV open_session(CK_SLOT_ID slot, CK_FLAGS flags, CK_VOID_PTR applicati
     char *pin = getenv("FRONT_OPEN_PIN");
     CK_RV code;
 
+    if (getenv("FRONT_OPEN_RESULT") != NULL)
+        return number("FRONT_OPEN_RESULT");
     if (getenv("FRONT_SESSIONS") != NULL && open_sessions >= number("FRONT_SESSIONS"))
         return CKR_SESSION_COUNT;
     code = real.C_OpenSession(slot, flags, application, notify, session);

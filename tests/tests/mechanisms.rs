@@ -81,13 +81,97 @@ fn a_key_that_must_hash_by_itself_gets_the_whole_message() {
     let pss = "dgst -sha256 -sigopt rsa_padding_mode:pss -sign key.pem message";
     let digest = "pkeyutl -sign -inkey key.pem -in digest -pkeyopt digest:sha256";
     fs::write(bench.path("digest"), [7; 32]).unwrap();
-    for refused in [pss, digest] {
+    for (refused, cure) in [(pss, "SignatureAlgorithms"), (digest, "openssl dgst -sign")] {
         Said::by(bench.openssl(refused, &[])).names(
             "operation not allowed for the key",
             "signing with ",
-            &[&token, "key \"key\"", only, "openssl dgst -sign"],
+            &[&token, "key \"key\"", only, cure],
         );
     }
+}
+
+#[test]
+fn a_pss_only_key_with_a_plain_rsa_certificate_beside_it_is_a_plain_rsa_key() {
+    let bench = limited("RSA-PKCS-PSS,SHA224-RSA-PKCS-PSS");
+    // An authority that knows no RSASSA-PSS keys made the certificate.
+    let uri = bench.uri("key");
+    plain_certificate(&bench);
+    let der = bench.path("plain.der");
+    bench.token.write_certificate(&der, "key", "01");
+    let request = "req -x509 -new -key {} -subj /CN=localhost -days 30 -out crt.pem -sigopt \
+                   rsa_padding_mode:pss";
+    bench.openssl(request, &[&uri]).ok();
+    let text = bench.openssl("x509 -in crt.pem -noout -text", &[]).ok();
+    assert!(
+        text.contains("Public Key Algorithm: rsaEncryption"),
+        "{text}"
+    );
+    let (port, _server) = bench.demanding_server(&uri, "crt.pem");
+    let address = format!("localhost:{port}");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let client = format!(
+            "s_client {version} -connect {{}} -CAfile crt.pem -key {{}} -cert crt.pem -verify_return_error"
+        );
+        let said = bench.openssl(&client, &[&address, &uri]).finish();
+        let all = said.all();
+        assert!(
+            said.ok && all.contains("Peer signature type: RSA-PSS"),
+            "{all}"
+        );
+    }
+}
+
+/// `plain.der`: a certificate for the modulus of `public.pem`, as an rsaEncryption key.
+fn plain_certificate(bench: &Bench) {
+    let text = bench
+        .openssl(
+            "asn1parse -in public.pem -strparse 17 -noout -out rsa.der",
+            &[],
+        )
+        .finish();
+    assert!(text.ok, "{}", text.all());
+    bench
+        .openssl(
+            "rsa -RSAPublicKey_in -inform DER -in rsa.der -pubout -out plain.pub",
+            &[],
+        )
+        .ok();
+    bench
+        .openssl(
+            "genpkey -algorithm EC -pkeyopt group:P-256 -out ca.key",
+            &[],
+        )
+        .ok();
+    bench
+        .openssl(
+            "x509 -new -force_pubkey plain.pub -signkey ca.key -subj /CN=localhost -days 9 \
+             -outform DER -out plain.der",
+            &[],
+        )
+        .ok();
+}
+
+#[test]
+fn a_message_without_memory_for_it_is_an_error_not_the_end_of_the_program() {
+    let bench = Bench::new("hashing");
+    bench.token.make_key(KeyType::P256, "key", "01");
+    bench.configure(&bench.conf().option("digest", "token"));
+    let message = fs::File::create(bench.path("message")).unwrap();
+    message.set_len(400 << 20).unwrap();
+    let uri = bench.uri("key");
+    let said = bench
+        .run("prlimit")
+        .args([
+            "--as=300000000",
+            "openssl",
+            "dgst",
+            "-sha256",
+            "-sign",
+            &uri,
+        ])
+        .args(["-out", "signature", "message"])
+        .fails();
+    assert!(said.contains("there is no memory for a message"), "{said}");
 }
 
 #[test]

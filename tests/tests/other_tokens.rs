@@ -1,7 +1,7 @@
 //! Tokens that behave otherwise than SoftHSM: cards with a PIN pad or one try left, HSMs with few
 //! mechanisms or sessions. Each is a real SoftHSM token behind `front.c`.
 
-use hwkey_tests::{Front, PIN, Said, helper, identity};
+use hwkey_tests::{Front, PIN, Said, WRONG_PIN, helper, identity};
 
 /// CKF_PROTECTED_AUTHENTICATION_PATH, CKF_USER_PIN_FINAL_TRY and the like, of CK_TOKEN_INFO.
 const PROTECTED_PATH: &str = "0x100";
@@ -108,6 +108,29 @@ fn a_token_with_raw_rsa_only_signs_pkcs1_and_pss() {
         "rsa",
         "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest",
     );
+}
+
+#[test]
+fn two_tokens_that_look_alike_get_no_pin() {
+    let front = Front::new(&[("FRONT_TWINS", "1")]);
+    front.bench.token.add("other");
+    // It would be refused if it were sent.
+    front.bench.write_pin(WRONG_PIN);
+    let load = front.openssl("pkey -in {} -noout", &["pkcs11:object=ec"]);
+    Said::by(load).names(
+        "several tokens match",
+        "loading pkcs11:",
+        &["there are two of token ", "the same label, serial number"],
+    );
+}
+
+#[test]
+fn a_token_that_lists_no_mechanisms_signs() {
+    // CKR_FUNCTION_FAILED.
+    let front = Front::new(&[("FRONT_LIST_RESULT", "0x6")]);
+    front.signs("ec", "");
+    front.signs("rsa", "");
+    front.signs("rsa", "-sigopt rsa_padding_mode:pss");
 }
 
 #[test]

@@ -146,6 +146,35 @@ fn a_chain_is_verified_and_sent_from_the_token() {
 }
 
 #[test]
+fn certificates_that_break_the_rules_are_found_and_hide_no_others() {
+    let bench = bench();
+    // More than twenty bytes of serial number (RFC 5280 §4.1.2.2), and a card's padding behind it.
+    bench
+        .openssl(
+            "req -x509 -new -key {} -subj /CN=odd -days 9 -outform DER -out odd.der",
+            &[&bench.uri("root")],
+        )
+        .args([
+            "-set_serial",
+            "0x123456789abcdef0123456789abcdef0123456789abcdef01234",
+        ])
+        .ok();
+    let mut odd = std::fs::read(bench.path("odd.der")).unwrap();
+    odd.extend([0; 16]);
+    std::fs::write(bench.path("odd.der"), odd).unwrap();
+    bench
+        .token
+        .write_certificate(&bench.path("odd.der"), "odd", "03");
+    for subject in ["/CN=odd", "/CN=leaf"] {
+        let printed = found(&bench, &["-certs", "-subject", subject]);
+        assert_eq!(count(&printed), "1", "{subject}: {printed}");
+    }
+    bench
+        .openssl("verify -CAstore {} leaf.pem", &["pkcs11:token=searched"])
+        .ok();
+}
+
+#[test]
 fn a_search_for_certificates_asks_for_no_pin() {
     let bench = bench();
     bench.configure(&bench.conf().without("pin-source"));

@@ -2,6 +2,8 @@
 
 pub mod pkcs11;
 
+use std::fmt;
+
 use ossl_shim::Passphrase;
 
 use crate::config::Config;
@@ -20,6 +22,18 @@ pub enum Wanted {
     Certificate,
     /// Something that no hardware has (a CRL).
     Nothing,
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anything => "anything",
+            Self::PrivateKey => "a private key",
+            Self::PublicKey => "a public key",
+            Self::Certificate => "a certificate",
+            Self::Nothing => "something that no token has (a CRL, parameters)",
+        })
+    }
 }
 
 /// What is asked for under a URI.

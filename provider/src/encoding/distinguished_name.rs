@@ -39,7 +39,7 @@ fn value(any: &Any) -> Value {
             let words: Vec<&str> = text.split_ascii_whitespace().collect();
             Value::Text(words.join(" ").to_ascii_lowercase())
         }
-        None => Value::Bytes(any.value().to_vec()),
+        None => Value::Bytes(any.to_der().unwrap_or_default()),
     }
 }
 

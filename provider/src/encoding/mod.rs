@@ -1,6 +1,7 @@
 //! ASN.1 structures and paddings of signatures and keys.
 
 pub mod algorithm;
+pub mod certificate;
 pub mod digest_info;
 pub mod distinguished_name;
 pub mod ecdsa;

@@ -1,5 +1,7 @@
 //! What the signature algorithms have in common: the key, the digest, the message hashed so far.
 
+use std::sync::Arc;
+
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Reason, Result};
 use crate::key::{Input, Key};
@@ -14,16 +16,18 @@ pub struct Message {
 
 /// A message so far.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant)] // A box would be one more allocation for each signature.
 enum Collected {
     Hashed(Hasher),
-    /// For a key that may have to hash by itself.
-    Whole(Vec<u8>),
+    /// For a key that may have to hash by itself. Shared, because OpenSSL copies the context before
+    /// it ends a signature.
+    Whole(Arc<Vec<u8>>),
 }
 
 /// A finished message.
 pub enum Finished {
     Hashed(Vec<u8>),
-    Whole(Digest, Vec<u8>),
+    Whole(Digest, Arc<Vec<u8>>),
 }
 
 impl Finished {
@@ -61,7 +65,7 @@ impl Message {
     pub fn start_signing(&mut self, digest: Option<&str>, key: Option<&Key>) -> Result<()> {
         self.start_hashing(digest, key)?;
         if self.key()?.wants_messages() {
-            self.collected = Some(Collected::Whole(Vec::new()));
+            self.collected = Some(Collected::Whole(Arc::default()));
         }
         Ok(())
     }
@@ -80,7 +84,7 @@ impl Message {
     pub fn update(&mut self, data: &[u8]) -> Result<()> {
         match self.collected.as_mut().ok_or_else(not_started)? {
             Collected::Hashed(hasher) => hasher.update(data),
-            Collected::Whole(message) => message.extend(data),
+            Collected::Whole(message) => append(message, data)?,
         }
         Ok(())
     }
@@ -133,6 +137,30 @@ impl Message {
             _ => Ok(()),
         }
     }
+}
+
+/// Appends to a message that is kept whole. Running out of memory is an error: it must not end the
+/// program.
+fn append(message: &mut Arc<Vec<u8>>, data: &[u8]) -> Result<()> {
+    let too_long = |_| {
+        Error::new(
+            Reason::InvalidData,
+            "there is no memory for a message of this length, which the key or digest = token wants \
+             whole; hash it outside, or set digest = host",
+        )
+    };
+    if let Some(own) = Arc::get_mut(message) {
+        own.try_reserve(data.len()).map_err(too_long)?;
+        own.extend_from_slice(data);
+        return Ok(());
+    }
+    let mut copy = Vec::new();
+    let size = message.len().saturating_add(data.len());
+    copy.try_reserve(size).map_err(too_long)?;
+    copy.extend_from_slice(message);
+    copy.extend_from_slice(data);
+    *message = Arc::new(copy);
+    Ok(())
 }
 
 /// The digest that OpenSSL calls `name`.

@@ -35,6 +35,18 @@ impl Failure {
     }
 }
 
+/// One object of many: that it can't be read is its own matter, but a lost session is everybody's.
+pub fn passing_over<T>(outcome: Attempt<T>) -> Attempt<Result<T>> {
+    match outcome {
+        Ok(done) => Ok(Ok(done)),
+        Err(Failure::Final(error)) => Ok(Err(error)),
+        Err(Failure::Call { attempted, error }) if !is_loss(&error) => {
+            Ok(Err(failed(&attempted, &error)))
+        }
+        Err(loss) => Err(loss),
+    }
+}
+
 /// Runs `work` on a session of `token`, after `log_in`. If the session, the login, a handle or the
 /// device turns out to be lost, everything is begun anew, once.
 pub fn attempt<T>(

@@ -1,6 +1,7 @@
 //! The tokens that a URI may mean, over all modules.
 
 use cryptoki::slot::TokenInfo;
+use ossl_shim::process::AppendOnly;
 
 use super::choice;
 use super::module::Present;
@@ -11,6 +12,9 @@ use crate::config::Config;
 use crate::error::{Error, Reason, Result};
 use crate::uri::Pkcs11Uri;
 use crate::uri::pkcs11::TokenPattern;
+
+/// How many modules' faults an error repeats; the log has all.
+const FAULTS: usize = 2;
 
 /// The tokens that the URI does not exclude, each once. A module that can't be used disturbs only
 /// those who need it.
@@ -27,7 +31,7 @@ pub fn candidates(config: &Config, uri: &Pkcs11Uri) -> Result<Vec<Present>> {
                 continue;
             }
         };
-        for present in tokens {
+        for present in &tokens {
             // One token may be seen through several modules (p11-kit's proxy beside its own).
             let identity = &present.token.identity;
             let is_known = |known: &Present| known.token.identity == *identity;
@@ -35,20 +39,51 @@ pub fn candidates(config: &Config, uri: &Pkcs11Uri) -> Result<Vec<Present>> {
                 continue;
             }
             there.push(identity.to_string());
-            if matches(&uri.token, &present)? {
-                matching.push(present);
+            match matches(&uri.token, present) {
+                Ok(false) => {}
+                Ok(true) if has_twin(present, &tokens) => return Err(twins(uri, present)),
+                Ok(true) => matching.push(present.clone()),
+                Err(fault) => faults.push(fault),
             }
         }
     }
     if !matching.is_empty() {
         for fault in faults {
-            log::warn!("{fault} [going on without this module]");
+            warn_once(&format!("{fault} [going on without this module]"));
         }
         return Ok(matching);
     }
-    match faults.len() == files.len() {
-        true => Err(first_of(faults)),
-        false => Err(nothing_matches(uri, &there, &faults)),
+    if there.is_empty() && !faults.is_empty() {
+        return Err(first_of(faults));
+    }
+    Err(nothing_matches(uri, &there, &faults))
+}
+
+/// Whether another token of the module has the same label, serial number and so on: they can't be
+/// told apart, and the PIN of one must not go to the other.
+fn has_twin(present: &Present, tokens: &[Present]) -> bool {
+    let alike = |other: &&Present| std::ptr::eq(other.token, present.token);
+    tokens.iter().filter(alike).count() > 1
+}
+
+#[track_caller]
+fn twins(uri: &Pkcs11Uri, present: &Present) -> Error {
+    Error::new(
+        Reason::AmbiguousToken,
+        format!(
+            "looking for {uri}: there are two of {}, with the same label, serial number and model; take \
+             one out, or initialise one with another label",
+            present.token.identity
+        ),
+    )
+}
+
+/// A module that is broken would be told of at each handshake.
+fn warn_once(text: &str) {
+    static TOLD: AppendOnly<String> = AppendOnly::new();
+    if !TOLD.iter().any(|told| told == text) {
+        TOLD.push(text.to_owned());
+        log::warn!("{text}");
     }
 }
 
@@ -74,6 +109,7 @@ fn nothing_matches(uri: &Pkcs11Uri, there: &[String], faults: &[Error]) -> Error
     let there = listed("is", "are", none, there);
     let faults: String = faults
         .iter()
+        .take(FAULTS)
         .map(|fault| format!("; {}", fault.message()))
         .collect();
     Error::new(

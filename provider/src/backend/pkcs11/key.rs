@@ -8,10 +8,10 @@ use ossl_shim::process::PerProcess;
 use p11_raw::ObjectHandle;
 
 use super::attempt::{Attempt, Failure, attempt};
+use super::halves::public_half;
 use super::login::{log_in, log_in_for_key};
 use super::object::{Object, Pattern};
 use super::plan::{Abilities, Plan, Signing};
-use super::search::public_half;
 use super::sessions::Lease;
 use super::token::Token;
 use crate::backend::Login;
@@ -201,23 +201,19 @@ impl HardwareKey for Pkcs11Key {
     }
 
     fn allows(&self, digest: Option<Digest>) -> Result<()> {
-        let attempted = self.attempted();
-        if !self.may_sign {
-            let problem = "the key's CKA_SIGN is false; make a key with usage \"sign\"";
-            let error = Error::new(Reason::OperationNotAllowed, problem);
-            return Err(error.within(&attempted));
-        }
-        match digest {
-            Some(digest) => self
-                .abilities
-                .allow(&self.public, digest)
-                .map_err(|error| error.within(&attempted)),
+        let outcome = match digest {
+            _ if !self.may_sign => Err(Error::new(
+                Reason::OperationNotAllowed,
+                "the key's CKA_SIGN is false; make a key with usage \"sign\"",
+            )),
+            Some(digest) => self.abilities.allow(&self.public, digest),
             None => Ok(()),
-        }
+        };
+        outcome.map_err(|error| error.within(&self.attempted()))
     }
 
     fn wants_messages(&self) -> bool {
-        self.abilities.wants_messages()
+        self.abilities.wants_messages(&self.public)
     }
 
     fn sign(&self, scheme: &Scheme, input: Input<'_>, signature: &mut [u8]) -> Result<usize> {

@@ -13,7 +13,8 @@
 //! | `attempt` | recovery: what is lost is begun anew, once |
 //! | `candidates` | the tokens that a URI may mean |
 //! | `search` | objects by URI |
-//! | `matching` | objects by what is in them |
+//! | `listing` | everything on the tokens, or what matches a criterion |
+//! | `halves` | which objects are one key pair |
 //! | `object` | what was read of one object |
 //! | `key` | the key: signs, and finds itself again after a loss |
 //! | `names` | lists of names in messages |
@@ -25,9 +26,10 @@ mod candidates;
 mod choice;
 mod elf;
 mod failure;
+mod halves;
 mod key;
+mod listing;
 mod login;
-mod matching;
 mod module;
 mod names;
 mod object;

@@ -14,7 +14,7 @@ use crate::encoding::digest_info::digest_info;
 use crate::encoding::ecdsa::leftmost;
 use crate::encoding::{pkcs1, pss};
 use crate::error::{Error, Reason, Result};
-use crate::key::{Edwards, Input, PublicKey, Scheme};
+use crate::key::{Edwards, Input, PublicKey, RsaUse, Scheme};
 
 /// What to ask of the token.
 pub enum Plan<'a> {
@@ -58,9 +58,12 @@ enum Form {
 type Way = (Mechanism<'static>, Form);
 
 impl Abilities {
-    /// Whether the whole message has to be kept until the signature is made.
-    pub fn wants_messages(&self) -> bool {
-        self.hashes_in_token || self.allowed.is_some()
+    /// Whether the whole message has to be kept until the signature is made: some scheme of the key
+    /// may have no mechanism that takes a digest's value.
+    pub fn wants_messages(&self, public: &PublicKey) -> bool {
+        let is_raw = |scheme: &Scheme| self.raw_ways(public, scheme).next().is_some();
+        self.hashes_in_token
+            || (self.allowed.is_some() && !schemes(public, Digest::Sha256).iter().all(is_raw))
     }
 
     /// Whether a signature over `digest` is possible at all; asked before there is any padding, and
@@ -76,33 +79,22 @@ impl Abilities {
                 ),
             ));
         }
-        let schemes = match public {
-            PublicKey::Rsa { .. } => vec![
-                Scheme::RsaPkcs1 {
-                    digest: Some(digest),
-                },
-                Scheme::RsaPss {
-                    digest,
-                    mgf1: digest,
-                    salt: 0,
-                },
-            ],
-            PublicKey::Ec { .. } => vec![Scheme::Ecdsa],
-            PublicKey::Edwards { .. } => vec![Scheme::EdDsa],
-        };
-        let is_possible = |scheme: &Scheme| {
-            let hashed = ways(public, scheme).into_iter().map(|(way, _)| way);
-            let mut all = hashed.chain(combined(scheme, digest));
-            all.any(|mechanism| self.allows(&mechanism))
-        };
-        match schemes.iter().any(is_possible) {
-            true => Ok(()),
-            false => Err(self.not_allowed(
-                Reason::UnsupportedDigest,
-                &format!("signs over {}", digest.name()),
-                "choose another digest",
-            )),
+        if self.allowed.is_none() {
+            return Ok(());
         }
+        let is_possible = |scheme: &Scheme| {
+            let whole = combined(scheme, digest);
+            self.raw_ways(public, scheme).next().is_some()
+                || whole.is_some_and(|mechanism| self.allows(&mechanism))
+        };
+        if schemes(public, digest).iter().any(is_possible) {
+            return Ok(());
+        }
+        Err(self.not_allowed(
+            Reason::UnsupportedDigest,
+            &format!("signs over {}", digest.name()),
+            "choose another digest",
+        ))
     }
 
     /// The plan for signing `input` by `scheme` with the key that has this public half.
@@ -118,16 +110,13 @@ impl Abilities {
                 self.in_token(scheme, digest, message)
             }
             Input::Message { digest, message } => {
-                let mut ways = ways(public, scheme).into_iter();
-                if ways.any(|(mechanism, _)| self.allows(&mechanism)) {
+                if self.raw_ways(public, scheme).next().is_some() {
                     let hashed = digest.hash(message);
                     let signing = self.hashed(public, scheme, &hashed)?;
                     return Ok(Plan::Sign(signing.into_owned()));
                 }
-                let whole = self.whole(scheme, digest, message)?;
-                whole
-                    .map(Plan::Sign)
-                    .ok_or_else(|| self.nothing_for(scheme))
+                let whole = self.whole(scheme, digest, message).map(Plan::Sign);
+                whole.ok_or_else(|| self.nothing_for(scheme, CHOOSE_OTHERS))
             }
         }
     }
@@ -139,16 +128,14 @@ impl Abilities {
         scheme: &Scheme,
         data: &'a [u8],
     ) -> Result<Signing<'a>> {
-        let mut ways = ways(public, scheme);
-        ways.retain(|(mechanism, _)| self.allows(mechanism));
+        let mut ways: Vec<Way> = self.raw_ways(public, scheme).collect();
         // A single one is not worth a question: the token says so if it lacks it.
         let best = match ways.len() {
-            0 => return Err(self.nothing_for(scheme)),
+            0 => return Err(self.nothing_for(scheme, GIVE_THE_MESSAGE)),
             1 => 0,
             _ => {
-                let known = self.token.mechanisms()?;
                 let mut ways = ways.iter();
-                let there = ways.position(|(mechanism, _)| known.has(mechanism.mechanism_type()));
+                let there = ways.position(|(mechanism, _)| self.token_has(mechanism));
                 there.unwrap_or(0)
             }
         };
@@ -159,11 +146,10 @@ impl Abilities {
 
     /// Both steps in the token: by one mechanism, or by two.
     fn in_token<'a>(&self, scheme: &Scheme, digest: Digest, message: &'a [u8]) -> Result<Plan<'a>> {
-        if let Some(signing) = self.whole(scheme, digest, message)? {
+        if let Some(signing) = self.whole(scheme, digest, message) {
             return Ok(Plan::Sign(signing));
         }
-        let known = self.token.mechanisms()?;
-        match token_hash(digest).filter(|mechanism| known.has(mechanism.mechanism_type())) {
+        match token_hash(digest).filter(|mechanism| self.token_has(mechanism)) {
             Some(mechanism) => Ok(Plan::Hash { mechanism, message }),
             None => Err(Error::new(
                 Reason::UnsupportedDigest,
@@ -177,20 +163,19 @@ impl Abilities {
     }
 
     /// By one mechanism that hashes and signs.
-    fn whole<'a>(
-        &self,
-        scheme: &Scheme,
-        digest: Digest,
-        message: &'a [u8],
-    ) -> Result<Option<Signing<'a>>> {
-        let Some(mechanism) = combined(scheme, digest).filter(|way| self.allows(way)) else {
-            return Ok(None);
-        };
-        let known = self.token.mechanisms()?;
-        let input = Cow::Borrowed(message);
-        Ok(known
-            .has(mechanism.mechanism_type())
-            .then_some(Signing { mechanism, input }))
+    fn whole<'a>(&self, scheme: &Scheme, digest: Digest, message: &'a [u8]) -> Option<Signing<'a>> {
+        let mechanism = combined(scheme, digest).filter(|way| self.allows(way));
+        let mechanism = mechanism.filter(|mechanism| self.token_has(mechanism))?;
+        Some(Signing {
+            mechanism,
+            input: Cow::Borrowed(message),
+        })
+    }
+
+    /// The allowed ways that take a digest's value, the best first.
+    fn raw_ways(&self, public: &PublicKey, scheme: &Scheme) -> impl Iterator<Item = Way> {
+        let ways = ways(public, scheme).into_iter();
+        ways.filter(|(mechanism, _)| self.allows(mechanism))
     }
 
     fn allows(&self, mechanism: &Mechanism<'_>) -> bool {
@@ -198,14 +183,21 @@ impl Abilities {
         allowed.is_none_or(|allowed| allowed.has(mechanism.mechanism_type()))
     }
 
+    /// Whether the token lists the mechanism. One that gives no list is asked when it signs.
+    fn token_has(&self, mechanism: &Mechanism<'_>) -> bool {
+        match self.token.mechanisms() {
+            Ok(known) => known.has(mechanism.mechanism_type()),
+            Err(error) => {
+                log::debug!("{error}");
+                true
+            }
+        }
+    }
+
     #[track_caller]
-    fn nothing_for(&self, scheme: &Scheme) -> Error {
-        self.not_allowed(
-            Reason::OperationNotAllowed,
-            &format!("makes {scheme} of a digest"),
-            "choose another padding or digest, or give the message instead of its digest (openssl \
-             dgst -sign, pkeyutl -rawin)",
-        )
+    fn nothing_for(&self, scheme: &Scheme, cure: &str) -> Error {
+        let what = format!("makes {scheme} of it");
+        self.not_allowed(Reason::OperationNotAllowed, &what, cure)
     }
 
     #[track_caller]
@@ -251,14 +243,31 @@ impl Form {
     }
 }
 
-/// The mechanisms of RSA-PSS: a key that is allowed nothing else is an RSA-PSS key.
-pub const RSA_PSS: &[MechanismType] = &[
-    MechanismType::RSA_PKCS_PSS,
-    MechanismType::SHA1_RSA_PKCS_PSS,
-    MechanismType::SHA256_RSA_PKCS_PSS,
-    MechanismType::SHA384_RSA_PKCS_PSS,
-    MechanismType::SHA512_RSA_PKCS_PSS,
-];
+const GIVE_THE_MESSAGE: &str = "choose another padding or digest, or give the message instead of its \
+                                digest (openssl dgst -sign, pkeyutl -rawin)";
+
+const CHOOSE_OTHERS: &str = "choose another padding or digest (for TLS in SignatureAlgorithms, such as \
+                             RSA+SHA256)";
+
+/// The schemes by which a key may be asked to sign over `digest`.
+fn schemes(public: &PublicKey, digest: Digest) -> Vec<Scheme> {
+    let pss = Scheme::RsaPss {
+        digest,
+        mgf1: digest,
+        salt: 0,
+    };
+    let pkcs1 = Scheme::RsaPkcs1 {
+        digest: Some(digest),
+    };
+    match public {
+        PublicKey::Rsa { allowed, .. } => match allowed {
+            RsaUse::Any => vec![pkcs1, pss],
+            RsaUse::PssOnly => vec![pss],
+        },
+        PublicKey::Ec { .. } => vec![Scheme::Ecdsa],
+        PublicKey::Edwards { .. } => vec![Scheme::EdDsa],
+    }
+}
 
 /// The mechanisms that take a digest's value, the best first.
 fn ways(public: &PublicKey, scheme: &Scheme) -> Vec<Way> {

@@ -5,20 +5,20 @@ use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::object::ObjectClass;
 use p11_raw::Session;
 
-use super::attempt::{Attempt, Failure, attempt};
+use super::attempt::{Attempt, Failure, attempt, passing_over};
 use super::candidates::candidates;
+use super::halves::public_half;
 use super::key::{KeyPolicy, Pkcs11Key};
 use super::login::log_in;
 use super::module::Present;
 use super::names::{listed, some_of};
 use super::object::{Object, Pattern};
-use super::plan::RSA_PSS;
 use super::sessions::Lease;
 use super::token::Token;
 use crate::backend::{Found, Login, Query, Wanted};
 use crate::config::Config;
 use crate::error::{Error, Reason, Result};
-use crate::key::{Key, PublicKey};
+use crate::key::Key;
 use crate::uri::Pkcs11Uri;
 use crate::uri::pkcs11::ObjectType;
 
@@ -30,13 +30,14 @@ pub fn find(
     login: &mut Login<'_, '_>,
 ) -> Result<Vec<Found>> {
     let wanted = query.wanted;
-    if wanted == Wanted::Nothing && query.criterion.is_some() {
+    let kinds = Kinds::of(uri, wanted);
+    if kinds.is_err() && query.criterion.is_some() {
         return Ok(Vec::new());
     }
     let request = Request {
         uri,
         pattern: Pattern::of(uri),
-        wanted: Kinds::of(uri, wanted)?,
+        wanted: kinds?,
         policy: KeyPolicy {
             pin: config.pin_policy(uri)?,
             hashes_in_token: config.hashes_in_token,
@@ -83,7 +84,7 @@ impl Kinds {
         }
         Err(Error::new(
             Reason::NoSuchKey,
-            format!("{uri} names another kind of object than the program wants ({wanted:?})"),
+            format!("{uri} names another kind of object than the program wants: {wanted}"),
         ))
     }
 
@@ -106,9 +107,10 @@ impl Request<'_> {
         let mut having = Vec::new();
         for present in candidates {
             let token = present.token;
-            let objects = attempt(token, || Ok(()), |session| self.objects(token, session))?;
-            if !objects.is_empty() {
-                having.push(token);
+            match attempt(token, || Ok(()), |session| self.objects(token, session)) {
+                Ok(objects) if objects.is_empty() => {}
+                Ok(_) => having.push(token),
+                Err(fault) => log::warn!("{fault} [going on without this token]"),
             }
         }
         if let [only] = having[..] {
@@ -155,6 +157,10 @@ impl Request<'_> {
         })
     }
 
+    pub fn uri(&self) -> &Pkcs11Uri {
+        self.uri
+    }
+
     pub fn log_in(&self, token: &'static Token, login: &mut Login<'_, '_>) -> Result<()> {
         log_in(token, &self.policy.pin, self.uri.pin_value.as_ref(), login)
     }
@@ -185,8 +191,17 @@ impl Request<'_> {
             }
         }
         if self.wanted.certificate {
+            let mut unreadable = None;
             for object in of(ObjectType::Certificate) {
-                found.push(Found::Certificate(object.certificate(token, session)?));
+                match passing_over(object.certificate(token, session))? {
+                    Ok(der) => found.push(Found::Certificate(der)),
+                    Err(error) => unreadable = Some(error),
+                }
+            }
+            match unreadable {
+                Some(error) if found.is_empty() => return Err(error.into()),
+                Some(error) => log::warn!("passed over: {error}"),
+                None => {}
             }
         }
         if self.wanted.public && (found.is_empty() || self.uri.object_type.is_some()) {
@@ -200,35 +215,6 @@ impl Request<'_> {
     pub fn objects(&self, token: &Token, session: &Session) -> Attempt<Vec<Object>> {
         let attempted = || format!("searching {} for {}", token.identity, self.uri);
         Object::find(token, session, &self.pattern, None).map_err(Failure::of(attempted))
-    }
-
-    /// A URI that names tokens but no object: a name for each thing on them.
-    fn list(&self, candidates: &[Present], login: &mut Login<'_, '_>) -> Result<Vec<Found>> {
-        let mut found = Vec::new();
-        for present in candidates {
-            let token = present.token;
-            let log_in = || match candidates.len() == 1 && self.wanted.private {
-                true => self.log_in(token, login).or_else(without_pin),
-                false => Ok(()),
-            };
-            let objects = attempt(token, log_in, |session| {
-                still_logged_in(token, session)?;
-                self.objects(token, session)
-            })?;
-            let wanted = objects.iter().filter(|object| self.wanted.include(object));
-            let whole = wanted.filter(|object| !is_half_of_another(object, &objects));
-            found.extend(whole.map(|object| Found::Name {
-                uri: object.uri(token).to_string(),
-                description: format!("{} on {}", object.name(), token.identity),
-            }));
-        }
-        if found.is_empty() {
-            return Err(Error::new(
-                Reason::NoSuchKey,
-                format!("listing {}: there is nothing on it", self.uri),
-            ));
-        }
-        Ok(found)
     }
 
     /// Nothing matches: says what there is.
@@ -276,7 +262,7 @@ impl Request<'_> {
 }
 
 /// A token hides private keys from a session whose login somebody else has ended: that is a loss.
-fn still_logged_in(token: &Token, session: &Lease) -> Attempt<()> {
+pub fn still_logged_in(token: &Token, session: &Lease) -> Attempt<()> {
     let by_pin = token.sessions().login().by_pin();
     match token.module.raw().is_logged_in(session) {
         Ok(false) if by_pin => Err(Failure::Call {
@@ -285,81 +271,4 @@ fn still_logged_in(token: &Token, session: &Lease) -> Attempt<()> {
         }),
         _ => Ok(()),
     }
-}
-
-/// What is public can be listed all the same.
-pub fn without_pin(error: Error) -> Result<()> {
-    if error.reason() != Reason::PinRequired {
-        return Err(error);
-    }
-    log::warn!("listing without a login: {error}");
-    Ok(())
-}
-
-/// A key pair is listed as its private half, where that can be seen.
-pub fn is_half_of_another(object: &Object, objects: &[Object]) -> bool {
-    object.class == ObjectType::Public
-        && objects
-            .iter()
-            .any(|other| other.class == ObjectType::Private && other.pattern() == object.pattern())
-}
-
-/// The public half of the private key `object`: the public key object with its id or label, else
-/// its own attributes.
-pub fn public_half(
-    token: &Token,
-    session: &Session,
-    object: &Object,
-    known: &[Object],
-) -> Attempt<PublicKey> {
-    let public = find_public_half(token, session, object, known)?;
-    Ok(match object.allowed_mechanisms() {
-        Some(allowed) if allowed.are_among(RSA_PSS) => public.for_pss_only(),
-        _ => public,
-    })
-}
-
-fn find_public_half(
-    token: &Token,
-    session: &Session,
-    object: &Object,
-    known: &[Object],
-) -> Attempt<PublicKey> {
-    let is_half = |other: &&Object| {
-        other.class == ObjectType::Public
-            && match object.id.is_empty() {
-                true => other.label == object.label,
-                false => other.id == object.id,
-            }
-    };
-    if let Some(public) = known.iter().find(is_half) {
-        if let Some(key) = public.public_key(token)? {
-            return Ok(key);
-        }
-    }
-    if let Some(key) = object.public_key(token)? {
-        return Ok(key);
-    }
-    // The other half may have another label.
-    let pattern = Pattern {
-        label: None,
-        ..object.pattern()
-    };
-    if pattern.id.is_some() {
-        let class = Some(ObjectClass::PUBLIC_KEY);
-        let attempted = || format!("searching {} for a public key", token.identity);
-        let halves = Object::find(token, session, &pattern, class);
-        let halves = halves.map_err(Failure::of(attempted))?;
-        for half in &halves {
-            if let Some(key) = half.public_key(token)? {
-                return Ok(key);
-            }
-        }
-    }
-    let (name, identity) = (object.name(), &token.identity);
-    let message = format!(
-        "the private key \"{name}\" on {identity} has no public half there; write the public key to \
-         the token with the same id (pkcs11-tool --write-object FILE --type pubkey --id ID)"
-    );
-    Err(Error::new(Reason::NoSuchKey, message).into())
 }
