@@ -18,7 +18,8 @@
 //! | `object` | what was read of one object |
 //! | `key` | the key: signs, and finds itself again after a loss |
 //! | `names` | lists of names in messages |
-//! | `plan` | which mechanism makes a signature, and of what input |
+//! | `mechanisms` | the mechanisms for schemes and digests, and their input |
+//! | `plan` | which of them makes a signature |
 //! | `failure` | result codes: their names, what they mean, what to do |
 
 mod attempt;
@@ -30,6 +31,7 @@ mod halves;
 mod key;
 mod listing;
 mod login;
+mod mechanisms;
 mod module;
 mod names;
 mod object;
