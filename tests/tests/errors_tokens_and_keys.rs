@@ -107,6 +107,84 @@ fn when_several_tokens_match_none_gets_a_pin() {
 }
 
 #[test]
+fn a_public_key_left_over_from_a_deleted_key_is_never_taken_for_its_own() {
+    let bench = bench("gateway");
+    let uri = bench.uri("device");
+    let renew = |key: KeyType, label: &str, id: &str| {
+        let delete = bench.token.pkcs11_tool("gateway");
+        delete
+            .args(["--delete-object", "--type", "privkey", "--id", id])
+            .ok();
+        bench.token.make_key(key, label, id);
+    };
+    renew(KeyType::P256, "device", "01");
+    failed_load(&bench, &uri).names(
+        "several keys match",
+        &format!("loading {uri}"),
+        &[
+            "the private key \"device\"",
+            &identity(&bench, "gateway"),
+            "several public keys with its id",
+            "pkcs11-tool --delete-object --type pubkey",
+        ],
+    );
+    // An RSA key has its modulus in the private half.
+    bench.token.make_key(KeyType::Rsa2048, "rsa", "02");
+    renew(KeyType::Rsa2048, "rsa", "02");
+    let request = "req -x509 -new -key {} -subj /CN=x -out x.crt";
+    bench.openssl(request, &[&bench.uri("rsa")]).ok();
+    bench
+        .openssl("verify -check_ss_sig -CAfile x.crt x.crt", &[])
+        .ok();
+}
+
+#[test]
+fn keys_that_are_alike_want_another_name() {
+    let bench = bench("gateway");
+    bench.token.make_key(KeyType::P256, "device", "01");
+    failed_load(&bench, &bench.uri("device")).names(
+        "several keys match",
+        "loading ",
+        &[
+            "id=%01;object=device, id=%01;object=device",
+            "the same label and id",
+            "--set-id",
+        ],
+    );
+}
+
+#[test]
+fn two_tokens_with_one_label_are_told_apart_by_their_serial_numbers() {
+    let bench = bench("gateway");
+    bench.token.add("gateway");
+    let list = bench.openssl("storeutl -noout pkcs11:token=gateway;type=private", &[]);
+    let parts = ["it fits 2 tokens", "no PIN was sent", "serial="];
+    let said = list.finish();
+    assert!(
+        parts.iter().all(|part| said.all().contains(part)),
+        "{}",
+        said.all()
+    );
+    let said = failed_load(&bench, &bench.uri("unknown"));
+    said.names("several tokens match", "loading ", &["; add serial= to it"]);
+}
+
+#[test]
+fn what_is_there_instead_is_told_for_certificates_and_ids() {
+    let bench = bench("gateway");
+    let uri = bench.uri("device");
+    Said::by(bench.openssl("x509 -in {} -noout", &[&uri])).names(
+        "no such key",
+        "loading ",
+        &["nothing of the kind, but ", "private key \"device\""],
+    );
+    for id in ["01", "0x01"] {
+        let uri = format!("pkcs11:token=gateway;id={id}");
+        failed_load(&bench, &uri).names("no such key", "loading ", &["id=%01;", "id=%01?"]);
+    }
+}
+
+#[test]
 fn a_key_that_may_not_sign_is_told_with_its_attribute() {
     let bench = Bench::new("gateway");
     bench.token.make_key(KeyType::Rsa2048, "sealing", "01");

@@ -31,7 +31,7 @@ impl fmt::Display for Wanted {
             Self::PrivateKey => "a private key",
             Self::PublicKey => "a public key",
             Self::Certificate => "a certificate",
-            Self::Nothing => "something that no token has (a CRL, parameters)",
+            Self::Nothing => "nothing that a token has",
         })
     }
 }

@@ -7,7 +7,7 @@ use super::attempt::{Attempt, Failure};
 use super::object::{Object, Pattern};
 use super::token::Token;
 use crate::encoding::certificate::is_rsa_encryption;
-use crate::error::{Error, Reason};
+use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::uri::pkcs11::ObjectType;
 
@@ -62,20 +62,12 @@ fn find_public_half(
     object: &Object,
     known: &[Object],
 ) -> Attempt<PublicKey> {
-    let is_half = |other: &&Object| {
-        other.class == ObjectType::Public
-            && match object.id.is_empty() {
-                true => other.label == object.label,
-                false => other.id == object.id,
-            }
-    };
-    if let Some(public) = known.iter().find(is_half) {
-        if let Some(key) = public.public_key(token)? {
-            return Ok(key);
-        }
+    // RSA's is in the private half; nothing can be surer.
+    if let Some(own) = object.public_key(token)? {
+        return Ok(own);
     }
-    if let Some(key) = object.public_key(token)? {
-        return Ok(key);
+    if let Some(public) = only_public_key(token, object, known)? {
+        return Ok(public);
     }
     // The other half may have another label.
     let pattern = Pattern {
@@ -87,10 +79,8 @@ fn find_public_half(
         let attempted = || format!("searching {} for a public key", token.identity);
         let halves = Object::find(token, session, &pattern, class);
         let halves = halves.map_err(Failure::of(attempted))?;
-        for half in &halves {
-            if let Some(key) = half.public_key(token)? {
-                return Ok(key);
-            }
+        if let Some(public) = only_public_key(token, object, &halves)? {
+            return Ok(public);
         }
     }
     let (name, identity) = (object.name(), &token.identity);
@@ -99,4 +89,38 @@ fn find_public_half(
          the token with the same id (pkcs11-tool --write-object FILE --type pubkey --id ID)"
     );
     Err(Error::new(Reason::NoSuchKey, message).into())
+}
+
+/// The public key among `others` that has the id (or the label) of the private key `object`. Different
+/// ones are an error: one of them is left over from a key that was deleted, and to sign under the wrong
+/// one is worse than not to sign.
+fn only_public_key(token: &Token, object: &Object, others: &[Object]) -> Result<Option<PublicKey>> {
+    let is_half = |other: &&Object| {
+        other.class == ObjectType::Public
+            && match object.id.is_empty() {
+                true => other.label == object.label,
+                false => other.id == object.id,
+            }
+    };
+    let mut only = None;
+    for half in others.iter().filter(is_half) {
+        let Some(public) = half.public_key(token)? else {
+            continue;
+        };
+        if only.as_ref().is_some_and(|only| *only != public) {
+            return Err(Error::new(
+                Reason::AmbiguousKey,
+                format!(
+                    "the private key \"{}\" on {} has several public keys with its {}, of which one at \
+                     most is its own; delete the others (pkcs11-tool --delete-object --type pubkey), or \
+                     make the key anew under another id",
+                    object.name(),
+                    token.identity,
+                    if object.id.is_empty() { "label" } else { "id" }
+                ),
+            ));
+        }
+        only = Some(public);
+    }
+    Ok(only)
 }

@@ -25,8 +25,19 @@ impl Request<'_> {
             }))
         })?;
         if found.is_empty() {
-            let problem = format!("listing {}: there is nothing on it", self.uri());
-            return Err(Error::new(Reason::NoSuchKey, problem));
+            let uri = self.uri();
+            return Err(Error::new(
+                Reason::NoSuchKey,
+                match candidates {
+                    [only] => format!("listing {uri}: there is nothing on {}", only.token.identity),
+                    several => format!(
+                        "listing {uri}: it fits {} tokens, so that no PIN was sent, and without a login \
+                         nothing shows on them; add {} to it",
+                        several.len(),
+                        self.what_tells_tokens_apart()
+                    ),
+                },
+            ));
         }
         Ok(found)
     }

@@ -140,6 +140,16 @@ impl Object {
         String::from_utf8_lossy(&self.label).into_owned()
     }
 
+    /// For people: `private key "device"`.
+    pub fn kind_and_name(&self) -> String {
+        let kind = match self.class {
+            ObjectType::Private => "private key",
+            ObjectType::Public => "public key",
+            ObjectType::Certificate => "certificate",
+        };
+        format!("{kind} \"{}\"", self.name())
+    }
+
     /// The URI of exactly this object.
     pub fn uri(&self, token: &Token) -> Pkcs11Uri {
         let Pattern { id, label } = self.pattern();

@@ -58,10 +58,12 @@ pub struct Sourced {
 
 impl Sourced {
     fn new(value: Pin, origin: impl Into<String>) -> Self {
-        Self {
-            value,
-            origin: origin.into(),
+        let mut origin = origin.into();
+        // Seldom meant, and not to be seen in an editor.
+        if value.last().is_some_and(u8::is_ascii_whitespace) {
+            origin.push_str(" (which ends in a blank or an empty line)");
         }
+        Self { value, origin }
     }
 }
 

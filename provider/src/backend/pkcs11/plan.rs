@@ -62,13 +62,19 @@ impl Abilities {
         if self.allowed.is_none() {
             return Ok(());
         }
-        let is_possible = |scheme: &Scheme| {
-            let whole = combined(scheme, digest);
-            self.raw_ways(public, scheme).next().is_some()
-                || whole.is_some_and(|mechanism| self.allows(&mechanism))
-        };
-        if schemes(public, digest).iter().any(is_possible) {
+        let mut schemes_over = schemes(public, digest).into_iter();
+        if schemes_over.any(|scheme| self.makes(public, &scheme, digest)) {
             return Ok(());
+        }
+        let signs_at_all = Digest::ALL.iter().any(|digest| {
+            let schemes = schemes(public, *digest);
+            schemes
+                .iter()
+                .any(|scheme| self.makes(public, scheme, *digest))
+        });
+        if !signs_at_all {
+            let cure = "make a key for signing";
+            return Err(self.not_allowed(Reason::OperationNotAllowed, "signs", cure));
         }
         Err(self.not_allowed(
             Reason::UnsupportedDigest,
@@ -150,6 +156,13 @@ impl Abilities {
             mechanism,
             input: Cow::Borrowed(message),
         })
+    }
+
+    /// Whether the key may sign by `scheme` over `digest`, by the one mechanism or the other.
+    fn makes(&self, public: &PublicKey, scheme: &Scheme, digest: Digest) -> bool {
+        let whole = combined(scheme, digest);
+        self.raw_ways(public, scheme).next().is_some()
+            || whole.is_some_and(|mechanism| self.allows(&mechanism))
     }
 
     /// The allowed ways that take a digest's value, the best first.

@@ -1,8 +1,9 @@
 //! From a URI to the objects it names.
 
+use std::collections::BTreeSet;
+
 use cryptoki::context::Function;
 use cryptoki::error::{Error as CryptokiError, RvError};
-use cryptoki::object::ObjectClass;
 use p11_raw::Session;
 
 use super::attempt::{Attempt, Failure, attempt, passing_over};
@@ -31,7 +32,8 @@ pub fn find(
 ) -> Result<Vec<Found>> {
     let wanted = query.wanted;
     let kinds = Kinds::of(uri, wanted);
-    if kinds.is_err() && query.criterion.is_some() {
+    // Programs look for parameters and CRLs beside what they need (s_server).
+    if wanted == Wanted::Nothing || (kinds.is_err() && query.criterion.is_some()) {
         return Ok(Vec::new());
     }
     let request = Request {
@@ -123,10 +125,10 @@ impl Request<'_> {
         Err(Error::new(
             Reason::AmbiguousToken,
             format!(
-                "looking for {}: the URI fits {}; add token= or serial= to it (in a shell, put the URI \
-                 into quotes)",
+                "looking for {}: the URI fits {}; add {} to it (in a shell, put the URI into quotes)",
                 self.uri,
-                some_of(&names)
+                some_of(&names),
+                self.what_tells_tokens_apart()
             ),
         ))
     }
@@ -159,6 +161,14 @@ impl Request<'_> {
 
     pub fn uri(&self) -> &Pkcs11Uri {
         self.uri
+    }
+
+    /// What to add to a URI that fits several tokens.
+    pub fn what_tells_tokens_apart(&self) -> &'static str {
+        match self.uri.token.token {
+            Some(_) => "serial=",
+            None => "token= or serial=",
+        }
     }
 
     pub fn log_in(&self, token: &'static Token, login: &mut Login<'_, '_>) -> Result<()> {
@@ -219,35 +229,45 @@ impl Request<'_> {
 
     /// Nothing matches: says what there is.
     fn nothing(&self, token: &Token, session: &Session) -> Error {
-        let class = self.wanted.private.then_some(ObjectClass::PRIVATE_KEY);
-        let all = Object::find(token, session, &Pattern::default(), class).unwrap_or_default();
-        let names: Vec<String> = all
-            .iter()
-            .filter(|object| self.wanted.include(object))
-            .map(|object| match self.pattern.id {
-                // Ids are bytes: id=%01, not id=01.
-                Some(_) => object.pattern().to_string(),
-                None => format!("\"{}\"", object.name()),
-            })
-            .collect();
+        let all = Object::find(token, session, &Pattern::default(), None).unwrap_or_default();
+        let name = |object: &Object| match self.pattern.id {
+            // Ids are bytes: id=%01, not id=01.
+            Some(_) => object.pattern().to_string(),
+            None => format!("\"{}\"", object.name()),
+        };
+        let (wanted, others): (Vec<&Object>, Vec<&Object>) =
+            all.iter().partition(|object| self.wanted.include(object));
+        let wanted: Vec<String> = wanted.into_iter().map(name).collect();
+        let there = match (wanted.is_empty(), others.is_empty()) {
+            (true, false) => {
+                let others: Vec<String> = others.into_iter().map(Object::kind_and_name).collect();
+                format!("is nothing of the kind, but {}", some_of(&others))
+            }
+            _ => listed("is", "are", "nothing of the kind", &wanted),
+        };
+        let hint = self.pattern.id.as_deref().and_then(meant_id);
+        let hint = hint.map_or(String::new(), |id| {
+            format!("; an id is bytes, each written as % and two digits: id={id}?")
+        });
         Error::new(
             Reason::NoSuchKey,
             format!(
-                "looking for {} on {}: nothing matches; there {}",
-                self.uri,
-                token.identity,
-                listed("is", "are", "nothing of the kind", &names)
+                "looking for {} on {}: nothing matches; there {there}{hint}",
+                self.uri, token.identity
             ),
         )
     }
 
     fn ambiguous(&self, token: &Token, keys: &[&Object]) -> Error {
         let keys: Vec<String> = keys.iter().map(|key| key.pattern().to_string()).collect();
+        let different: BTreeSet<&String> = keys.iter().collect();
+        let alike = different.len() < keys.len();
         let cure = match (&self.pattern.id, &self.pattern.label) {
+            _ if alike => GIVE_ANOTHER_NAME,
             (None, None) => "add object= or id= to it (in a shell, put the URI into quotes)",
             (None, _) => "add id= to it",
             (_, None) => "add object= to it",
-            _ => "give one of them another id or label (pkcs11-tool --set-id)",
+            _ => GIVE_ANOTHER_NAME,
         };
         Error::new(
             Reason::AmbiguousKey,
@@ -259,6 +279,19 @@ impl Request<'_> {
             ),
         )
     }
+}
+
+const GIVE_ANOTHER_NAME: &str = "some have the same label and id: delete what is not needed, or give it \
+                                 another label (pkcs11-tool --delete-object, --set-id)";
+
+/// `id=01` where `id=%01` is meant: the bytes are hexadecimal digits themselves.
+fn meant_id(id: &[u8]) -> Option<String> {
+    let digits = id.strip_prefix(b"0x").unwrap_or(id);
+    let is_hex = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
+    (is_hex && digits.len().is_multiple_of(2)).then(|| {
+        let pairs = digits.chunks(2).map(String::from_utf8_lossy);
+        pairs.map(|pair| format!("%{pair}")).collect()
+    })
 }
 
 /// A token hides private keys from a session whose login somebody else has ended: that is a loss.
