@@ -6,8 +6,8 @@ use hwkey_tests::Followed;
 fn the_page_on_postgresql_ends_with_an_answer_after_a_reload() {
     let followed = Followed::page(
         "docs/programs/postgresql.md",
-        &["5432"],
-        &[("bin/postgres -D", "listening 5432")],
+        &["5433"],
+        &[("bin/postgres -D", "listening 5433")],
     );
     let answer = followed.read("psql.out");
     assert!(answer.ends_with("|/CN=device-1\n"), "{answer}");
