@@ -188,6 +188,21 @@ impl PublicKey {
         })
     }
 
+    /// Whether both are one key, whatever it may be used for.
+    pub fn is_same_key(&self, other: &Self) -> bool {
+        let for_any_use = |key: &Self| match key.clone() {
+            Self::Rsa {
+                modulus, exponent, ..
+            } => Self::Rsa {
+                modulus,
+                exponent,
+                allowed: RsaUse::Any,
+            },
+            other => other,
+        };
+        for_any_use(self) == for_any_use(other)
+    }
+
     /// Whether both are keys of one type on one curve. RSA keys have no parameters to differ in.
     pub fn has_parameters_of(&self, other: &Self) -> bool {
         match (self, other) {

@@ -121,6 +121,48 @@ fn a_pss_only_key_with_a_plain_rsa_certificate_beside_it_is_a_plain_rsa_key() {
     }
 }
 
+#[test]
+fn a_certificate_that_is_written_to_the_token_changes_no_loaded_key() {
+    // Loaded as an RSA-PSS key; then comes the certificate; a child finds the key again.
+    const SCRIPT: &str = "
+import os, ssl, subprocess, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('crt.pem', 'key.pem')
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL,
+    env={**os.environ, 'OPENSSL_CONF': '/dev/null'})
+
+def handshake():
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    one, other = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [client.wrap_bio(other, one), context.wrap_bio(one, other, server_side=True)]
+    for _ in range(9):
+        for end in list(ends):
+            try:
+                end.do_handshake()
+                ends.remove(end)
+            except ssl.SSLWantReadError:
+                pass
+    assert not ends
+
+handshake()
+pid = os.fork()
+if pid == 0:
+    handshake()
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0";
+    let bench = limited("RSA-PKCS-PSS");
+    plain_certificate(&bench);
+    let request = "req -x509 -new -key key.pem -subj /CN=localhost -days 30 -out crt.pem";
+    bench.openssl(request, &[]).ok();
+    let python = bench.run("/usr/bin/python3").args(["-c", SCRIPT]);
+    let python = python.args(["pkcs11-tool", "--module", SOFTHSM, "--login", "--pin", PIN]);
+    let python = python.args(["--token-label", "limited", "--write-object", "plain.der"]);
+    python
+        .args(["--type", "cert", "--label", "key", "--id", "01"])
+        .ok();
+}
+
 /// `plain.der`: a certificate for the modulus of `public.pem`, as an rsaEncryption key.
 fn plain_certificate(bench: &Bench) {
     let text = bench

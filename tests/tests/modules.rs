@@ -34,11 +34,7 @@ fn a_module_that_fails_disturbs_only_those_who_need_it() {
     bench.configure(&bench.conf().option("pkcs11-module-path", &both));
     let loaded = load(&bench, &bench.uri("device")).finish();
     assert!(loaded.ok, "{}", loaded.all());
-    for part in [
-        "hwkey: warn",
-        "/nowhere/vendor.so",
-        "going on without this module",
-    ] {
+    for part in ["hwkey: warn", "/nowhere/vendor.so", "going on without it"] {
         assert!(loaded.stderr.contains(part), "{}", loaded.stderr);
     }
     // A token that is not there may be the failing module's.

@@ -132,6 +132,29 @@ fn control_c_at_the_prompt_ends_the_program_and_restores_the_terminal() {
 }
 
 #[test]
+fn a_control_character_is_not_sent_as_a_pin() {
+    let bench = bench("gateway");
+    reference(&bench);
+    prompt(&bench, "tty");
+    let keys = format!("{PIN}\u{1c}\n");
+    let said = on_a_terminal(&bench, "lines", &keys, &["load=device.pem"]).ok();
+    assert!(said.contains("a control character"), "{said}");
+    assert!(!said.contains("CKR_PIN_INCORRECT"), "{said}");
+}
+
+#[test]
+fn an_askpass_program_may_print_more_than_a_pipe_holds() {
+    let bench = bench("gateway");
+    reference(&bench);
+    let more = "x".repeat(200_000);
+    prompt(&bench, &askpass(&bench, &format!("{PIN}\n{more}")));
+    assert_eq!(steps(&bench).ok(), "ok\nok\n");
+    prompt(&bench, &askpass(&bench, &more));
+    let load = bench.run(helper("steps")).arg("load=device.pem").ok();
+    assert!(load.contains("longer than any PIN"), "{load}");
+}
+
+#[test]
 fn a_line_end_of_any_kind_is_not_part_of_the_pin() {
     let bench = bench("gateway");
     reference(&bench);
@@ -238,10 +261,7 @@ fn without_a_terminal_the_prompt_fails_at_once() {
     Said::by(load).names(
         "PIN required",
         "loading ",
-        &[
-            "by pin-prompt = tty",
-            "run the program in the foreground of a terminal",
-        ],
+        &["by pin-prompt = tty", "in the foreground of a terminal"],
     );
 }
 

@@ -51,6 +51,27 @@ fn what_another_part_of_the_program_takes_away_is_made_anew() {
 }
 
 #[test]
+fn each_of_several_keys_notices_a_lost_login_by_itself() {
+    let python = Python::new(KeyType::P256);
+    let then = "
+def signs(server):
+    server.verify_mode = ssl.CERT_NONE
+    try:
+        handshake(server, client())
+    except AssertionError:
+        pass # The client shows no certificate here.
+
+first, second = with_key(server()), with_key(server())
+for _ in range(3):
+    log_out()
+    signs(first)
+    log_out()
+    signs(second)";
+    let finished = python.run(&script(then));
+    assert!(finished.ok, "{}", finished.all());
+}
+
+#[test]
 fn a_loss_in_the_child_of_a_fork_is_made_good_there() {
     let python = Python::new(KeyType::P256);
     let then = "
@@ -111,11 +132,34 @@ fn keys_are_loaded_again_from_a_token_that_the_user_may_only_read() {
         bench.run("chgrp").args(["www-data", file]).ok();
         bench.run("chmod").args(["g=r", file]).ok();
     }
+    bench.token.make_key(KeyType::P256, "gone", "02");
+    let gone = bench.uri("gone");
+    bench.openssl("pkey -in {} -out gone.pem", &[&gone]).ok();
+    bench.run("chmod").args(["a+r", "gone.pem"]).ok();
+    for kind in ["privkey", "pubkey"] {
+        let delete = bench.token.pkcs11_tool("gateway");
+        delete
+            .args(["--delete-object", "--type", kind, "--id", "02"])
+            .ok();
+    }
     bench.token.share_with("www-data");
     // SoftHSM can't record the login, and lists the token no more in that process.
     let steps = ["load=key.pem", "sign", "load=key.pem", "sign"];
     let steps = bench.run_as("www-data", helper("steps")).args(steps);
     assert_eq!(steps.ok(), "ok\nok\nok\nok\n");
+    // What can't be loaded does not end the login of what was.
+    let steps = [
+        "load=key.pem",
+        "load=gone.pem",
+        "load=gone.pem",
+        "load=gone.pem",
+        "load=key.pem",
+        "sign",
+    ];
+    let steps = bench.run_as("www-data", helper("steps")).args(steps);
+    let said = steps.ok();
+    let outcomes: Vec<bool> = said.lines().map(|line| line == "ok").collect();
+    assert_eq!(outcomes, [true, false, false, false, true, true], "{said}");
     let hammer = bench.run_as("www-data", helper("hammer"));
     hammer.args(["8", "20", "key.pem", "public.pem"]).ok();
 }

@@ -23,6 +23,7 @@ pub fn candidates(config: &Config, uri: &Pkcs11Uri) -> Result<Vec<Present>> {
     let mut there = Vec::new();
     let mut matching: Vec<Present> = Vec::new();
     let mut faults = Vec::new();
+    let mut alike = None;
     for file in &files {
         let tokens = match registry::open(file).and_then(|module| module.tokens()) {
             Ok(tokens) => tokens,
@@ -41,17 +42,20 @@ pub fn candidates(config: &Config, uri: &Pkcs11Uri) -> Result<Vec<Present>> {
             there.push(identity.to_string());
             match matches(&uri.token, present) {
                 Ok(false) => {}
-                Ok(true) if has_twin(present, &tokens) => return Err(twins(uri, present)),
+                Ok(true) if has_twin(present, &tokens) => alike = Some(twins(uri, present)),
                 Ok(true) => matching.push(present.clone()),
                 Err(fault) => faults.push(fault),
             }
         }
     }
     if !matching.is_empty() {
-        for fault in faults {
-            warn_once(&format!("{fault} [going on without this module]"));
+        for fault in faults.into_iter().chain(alike) {
+            warn_once(&format!("{fault} [going on without it]"));
         }
         return Ok(matching);
+    }
+    if let Some(alike) = alike {
+        return Err(alike);
     }
     if there.is_empty() && !faults.is_empty() {
         return Err(first_of(faults));

@@ -3,10 +3,11 @@
 use cryptoki::object::ObjectClass;
 use p11_raw::Session;
 
-use super::attempt::{Attempt, Failure};
+use super::attempt::{Attempt, Failure, passing_over};
 use super::object::{Object, Pattern};
 use super::token::Token;
-use crate::encoding::certificate::is_rsa_encryption;
+use crate::encoding::certificate;
+use crate::encoding::public_key::subject_public_key_info;
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::uri::pkcs11::ObjectType;
@@ -30,30 +31,46 @@ pub fn public_half(
     let public = find_public_half(token, session, object, known)?;
     let allowed = object.allowed_mechanisms();
     let is_pss = allowed.is_some_and(|allowed| allowed.are_rsa_pss());
-    match is_pss && !has_plain_certificate(token, session, object)? {
-        true => Ok(public.for_pss_only()),
-        false => Ok(public),
+    if is_pss && !has_plain_certificate(token, session, object, &public)? {
+        return Ok(public.for_pss_only());
     }
+    Ok(public)
 }
 
 /// Whether the token has a certificate for the key `object` that says rsaEncryption, not RSASSA-PSS:
 /// OpenSSL takes a key only with a certificate of its own type.
-fn has_plain_certificate(token: &Token, session: &Session, object: &Object) -> Attempt<bool> {
+fn has_plain_certificate(
+    token: &Token,
+    session: &Session,
+    object: &Object,
+    public: &PublicKey,
+) -> Attempt<bool> {
+    let plain = subject_public_key_info(public)?;
+    for certificate in with_its_id(token, session, object, ObjectClass::CERTIFICATE)? {
+        let der = passing_over(certificate.certificate(token, session))?;
+        if der.is_ok_and(|der| certificate::public_key(&der).as_ref() == Some(&plain)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The objects of a class with the id of `object`, whatever their labels.
+fn with_its_id(
+    token: &Token,
+    session: &Session,
+    object: &Object,
+    class: ObjectClass,
+) -> Attempt<Vec<Object>> {
     let pattern = Pattern {
         label: None,
         ..object.pattern()
     };
     if pattern.id.is_none() {
-        return Ok(false);
+        return Ok(Vec::new());
     }
-    let class = Some(ObjectClass::CERTIFICATE);
-    let attempted = || format!("searching {} for a certificate", token.identity);
-    let certificates = Object::find(token, session, &pattern, class);
-    let certificates = certificates.map_err(Failure::of(attempted))?;
-    Ok(certificates.iter().any(|certificate| {
-        let der = certificate.certificate(token, session);
-        der.is_ok_and(|der| is_rsa_encryption(&der))
-    }))
+    let attempted = || format!("searching {} for what has the id of a key", token.identity);
+    Object::find(token, session, &pattern, Some(class)).map_err(Failure::of(attempted))
 }
 
 fn find_public_half(
@@ -70,18 +87,9 @@ fn find_public_half(
         return Ok(public);
     }
     // The other half may have another label.
-    let pattern = Pattern {
-        label: None,
-        ..object.pattern()
-    };
-    if pattern.id.is_some() {
-        let class = Some(ObjectClass::PUBLIC_KEY);
-        let attempted = || format!("searching {} for a public key", token.identity);
-        let halves = Object::find(token, session, &pattern, class);
-        let halves = halves.map_err(Failure::of(attempted))?;
-        if let Some(public) = only_public_key(token, object, &halves)? {
-            return Ok(public);
-        }
+    let halves = with_its_id(token, session, object, ObjectClass::PUBLIC_KEY)?;
+    if let Some(public) = only_public_key(token, object, &halves)? {
+        return Ok(public);
     }
     let (name, identity) = (object.name(), &token.identity);
     let message = format!(

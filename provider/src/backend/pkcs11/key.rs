@@ -9,7 +9,7 @@ use p11_raw::ObjectHandle;
 
 use super::attempt::{Attempt, Failure, attempt};
 use super::halves::public_half;
-use super::login::{log_in, log_in_for_key};
+use super::login::{log_in, log_in_for_key, still_logged_in};
 use super::object::{Object, Pattern};
 use super::plan::{Abilities, Plan, Signing};
 use super::sessions::Lease;
@@ -148,13 +148,17 @@ impl Pkcs11Key {
             .iter()
             .filter(|object| object.class == ObjectType::Private)
             .collect();
+        if found.is_empty() {
+            still_logged_in(self.token, session)?;
+        }
         let [object] = found[..] else {
             return Err(self.refused(
                 Reason::NoSuchKey,
                 &format!("there are {} such keys now", found.len()),
             ));
         };
-        if public_half(self.token, session, object, &halves)? != self.public {
+        let public = public_half(self.token, session, object, &halves)?;
+        if !public.is_same_key(&self.public) {
             return Err(self.refused(
                 Reason::KeyChanged,
                 "the key with this name has another public half now",

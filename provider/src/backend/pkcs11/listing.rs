@@ -4,9 +4,10 @@
 use super::attempt::{Attempt, attempt, passing_over};
 use super::halves::{is_half_of_another, public_half};
 use super::key::Pkcs11Key;
+use super::login::still_logged_in;
 use super::module::Present;
 use super::object::Object;
-use super::search::{Request, still_logged_in};
+use super::search::Request;
 use super::sessions::Lease;
 use super::token::Token;
 use crate::backend::{Found, Login};

@@ -3,10 +3,12 @@
 use std::sync::PoisonError;
 use std::time::Instant;
 
-use cryptoki::error::RvError;
+use cryptoki::context::Function;
+use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::slot::TokenInfo;
 use p11_raw::User;
 
+use super::attempt::{Attempt, Failure};
 use super::failure::{code, failed};
 use super::pins::{Sourced, pin_for, refuse};
 use super::sessions::{Lease, LoginState};
@@ -146,5 +148,17 @@ fn tries_left(token: &'static Token) -> Option<&'static str> {
         Some(" (few tries are left)")
     } else {
         None
+    }
+}
+
+/// A token hides private keys from a session whose login somebody else has ended: that is a loss.
+pub fn still_logged_in(token: &Token, session: &Lease) -> Attempt<()> {
+    let by_pin = token.sessions().login().by_pin();
+    match token.module.raw().is_logged_in(session) {
+        Ok(false) if by_pin => Err(Failure::Call {
+            attempted: format!("searching {}", token.identity),
+            error: CryptokiError::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects),
+        }),
+        _ => Ok(()),
     }
 }

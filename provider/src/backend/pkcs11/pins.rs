@@ -47,7 +47,8 @@ fn is_refused(token: &Token, pin: &Pin) -> bool {
 fn keyed_hash(token: &Token, pin: &Pin) -> u64 {
     static KEY: OnceLock<RandomState> = OnceLock::new();
     let key = KEY.get_or_init(RandomState::new);
-    key.hash_one((token.identity.to_string(), &**pin))
+    let identity = &token.identity;
+    key.hash_one((identity.to_string(), &identity.model, &**pin))
 }
 
 /// A PIN with where it came from, for messages.

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use cryptoki::context::Function;
-use cryptoki::error::{Error as CryptokiError, RvError};
 use p11_raw::Session;
 
 use super::attempt::{Attempt, Failure, attempt, passing_over};
 use super::candidates::candidates;
 use super::halves::public_half;
 use super::key::{KeyPolicy, Pkcs11Key};
-use super::login::log_in;
+use super::login::{log_in, still_logged_in};
 use super::module::Present;
 use super::names::{listed, some_of};
 use super::object::{Object, Pattern};
@@ -109,7 +107,15 @@ impl Request<'_> {
         let mut having = Vec::new();
         for present in candidates {
             let token = present.token;
-            match attempt(token, || Ok(()), |session| self.objects(token, session)) {
+            let objects = attempt(
+                token,
+                || Ok(()),
+                |session| {
+                    still_logged_in(token, session)?;
+                    self.objects(token, session)
+                },
+            );
+            match objects {
                 Ok(objects) if objects.is_empty() => {}
                 Ok(_) => having.push(token),
                 Err(fault) => log::warn!("{fault} [going on without this token]"),
@@ -292,16 +298,4 @@ fn meant_id(id: &[u8]) -> Option<String> {
         let pairs = digits.chunks(2).map(String::from_utf8_lossy);
         pairs.map(|pair| format!("%{pair}")).collect()
     })
-}
-
-/// A token hides private keys from a session whose login somebody else has ended: that is a loss.
-pub fn still_logged_in(token: &Token, session: &Lease) -> Attempt<()> {
-    let by_pin = token.sessions().login().by_pin();
-    match token.module.raw().is_logged_in(session) {
-        Ok(false) if by_pin => Err(Failure::Call {
-            attempted: format!("searching {}", token.identity),
-            error: CryptokiError::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects),
-        }),
-        _ => Ok(()),
-    }
 }

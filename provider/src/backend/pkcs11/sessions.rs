@@ -171,10 +171,13 @@ impl Lease {
 
     /// Whether a session of `token` is open and works.
     pub fn works(token: &'static Token) -> bool {
-        match Self::existing(token) {
-            Some(lease) => token.module.raw().is_logged_in(&lease).is_ok(),
+        // Under the lock, so that the anchor stays where it is: without it the login would end.
+        let pool = token.sessions().pool();
+        let raw = token.module.raw();
+        match pool.anchor.as_ref().or(pool.idle.last()) {
+            Some(session) => raw.is_logged_in(session).is_ok(),
             // All are at work.
-            None => token.sessions().pool().leased > 0,
+            None => pool.leased > 0,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,8 +30,7 @@ pub fn ask(path: &Path, question: &str, deadline: Instant) -> io::Result<Option<
         return Ok(None);
     };
     let line = line::read(&mut answer, &[], deadline).inspect_err(|_| stop(&mut child))?;
-    // The pipe stays open until the end: what else it prints must not end it by SIGPIPE.
-    match end(&mut child, deadline)? {
+    match end(&mut child, &mut answer, deadline)? {
         Some(status) if !status.success() => {
             Err(io::Error::other(format!("it ended with {status}")))
         }
@@ -39,14 +38,22 @@ pub fn ask(path: &Path, question: &str, deadline: Instant) -> io::Result<Option<
     }
 }
 
-/// How it ended; `None` if the program that we are in has reaped it (SIGCHLD ignored, or a handler
+/// How it ended, whatever else it prints: neither SIGPIPE nor a full pipe must hold it up. `None` if the program that we are in has reaped it (SIGCHLD ignored, or a handler
 /// that waits for all children). The answer counts then.
-fn end(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+fn end(
+    child: &mut Child,
+    output: &mut ChildStdout,
+    deadline: Instant,
+) -> io::Result<Option<ExitStatus>> {
+    let mut is_at_end = false;
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(Some(status)),
             Err(_) => return Ok(None),
-            Ok(None) if Instant::now() < deadline => thread::park_timeout(LOOK),
+            Ok(None) if Instant::now() < deadline && is_at_end => thread::park_timeout(LOOK),
+            Ok(None) if Instant::now() < deadline => {
+                is_at_end = line::discard(output, Instant::now() + LOOK);
+            }
             Ok(None) => {
                 stop(child);
                 return Err(io::Error::new(

@@ -11,7 +11,7 @@ use crate::pin::{Pin, without_line_end};
 
 /// What was read up to the end of a line.
 pub struct Line {
-    /// `None` if there was nothing, or more than any PIN has.
+    /// `None` if there was nothing.
     pub pin: Option<Pin>,
     /// The byte that ended the line; `None` at the end of the input.
     pub end: Option<u8>,
@@ -39,9 +39,24 @@ pub fn read(from: &mut (impl Read + AsFd), ends: &[u8], deadline: Instant) -> io
             }
             length += read;
         }
+        outcome = Err(io::Error::other("the answer is longer than any PIN"));
         None
     });
     outcome.map(|()| Line { pin, end })
+}
+
+/// Reads what else there is, until `deadline` or the end of the input; whether that was reached.
+pub fn discard(from: &mut (impl Read + AsFd), deadline: Instant) -> bool {
+    let mut dropped = [0; 4096];
+    while let Ok(true) = is_readable(from.as_fd(), deadline) {
+        match from.read(&mut dropped) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return true,
+        }
+    }
+    false
 }
 
 fn read_before(

@@ -17,9 +17,9 @@ use crate::text::one_line;
 /// How long the user may take. Other threads that need the token wait meanwhile.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// One question at a time: two on one terminal would mix up their answers. Inside, when one was last
-/// asked in vain.
-static TURN: PerProcess<Mutex<Option<Instant>>> = PerProcess::new();
+/// One question at a time: two on one terminal would mix up their answers. Inside, when which one was
+/// last asked in vain.
+static TURN: PerProcess<Mutex<Option<(Instant, String)>>> = PerProcess::new();
 
 /// Who asks when OpenSSL can't.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +53,12 @@ impl PinPrompt {
         if let Some(pin) = known() {
             return Ok(pin);
         }
-        if in_vain.is_some_and(|at| at > since) {
+        let question = format!("PIN for {}: ", one_line(what));
+        let asked = format!("{self}: {question}");
+        let is_settled = |(at, vain): &(Instant, String)| *at > since && *vain == asked;
+        if in_vain.as_ref().is_some_and(is_settled) {
             return Err(self.failed(what, "another thread has just asked in vain"));
         }
-        let question = format!("PIN for {}: ", one_line(what));
         let deadline = Instant::now() + PATIENCE;
         let answer = match self {
             Self::Terminal => terminal::ask(&question, deadline),
@@ -67,7 +69,7 @@ impl PinPrompt {
             Ok(_) => "no PIN was given".into(),
             Err(error) => system_text(&error),
         };
-        *in_vain = Some(Instant::now());
+        *in_vain = Some((Instant::now(), asked));
         Err(self.failed(what, &problem))
     }
 
@@ -75,7 +77,7 @@ impl PinPrompt {
     fn failed(&self, what: &str, problem: &str) -> Error {
         let cure = match self {
             Self::Terminal => {
-                "run the program in the foreground of a terminal, or configure a pin-source"
+                "answer it in the foreground of a terminal, or configure a pin-source"
             }
             Self::Program(_) => "try the program by hand, or configure a pin-source",
         };

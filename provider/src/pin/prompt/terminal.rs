@@ -21,6 +21,8 @@ pub fn ask(question: &str, deadline: Instant) -> io::Result<Option<Pin>> {
         let mut terminal = Terminal::open()?;
         terminal.device.write_all(question.as_bytes())?;
         let keys = [terminal.interrupt, terminal.suspend];
+        // 0 stands for a key that is switched off.
+        let keys: Vec<u8> = keys.into_iter().filter(|key| *key != 0).collect();
         let line = line::read(&mut terminal.device, &keys, deadline)?;
         let (interrupt, suspend) = (terminal.interrupt, terminal.suspend);
         drop(terminal);
@@ -31,9 +33,17 @@ pub fn ask(question: &str, deadline: Instant) -> io::Result<Option<Pin>> {
             }
             // Stopped here, and asked anew when somebody continues us.
             Some(key) if key == suspend => kill_process_group(getpgrp(), Signal::TSTP)?,
+            // Other keys that are signals elsewhere (Ctrl-\\) must not cost a try.
+            _ if line.pin.as_deref().is_some_and(has_control) => {
+                return Err(io::Error::other("the answer has a control character"));
+            }
             _ => return Ok(line.pin),
         }
     }
+}
+
+fn has_control(pin: &[u8]) -> bool {
+    pin.iter().any(u8::is_ascii_control)
 }
 
 /// The terminal while it shows nothing of what is typed; dropping it restores what was.
@@ -80,7 +90,8 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        if let Err(error) = tcsetattr(&self.device, OptionalActions::Now, &self.before) {
+        // The rest of an answer must not reach the shell.
+        if let Err(error) = tcsetattr(&self.device, OptionalActions::Flush, &self.before) {
             log::debug!("restoring the terminal: {error}");
         }
     }
