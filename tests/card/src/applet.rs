@@ -1,12 +1,18 @@
 //! The application, and the firmware below it, in memory.
 
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+
 use piv_authenticator::{Authenticator, Options};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
+use trussed::ClientImplementation;
 use trussed::backend::BackendId;
-use trussed::pipe::TrussedChannel;
-use trussed::platform::Platform;
-use trussed::virt::{Client, Runner, Store, StoreConfig, UserInterface};
+use trussed::pipe::{ServiceEndpoint, TrussedChannel};
+use trussed::platform::{Platform, Syscall};
+use trussed::service::Service;
+use trussed::types::CoreContext;
+use trussed::virt::{Store, StoreConfig, UserInterface};
 use trussed_auth::AuthExtension;
 use trussed_auth_backend::{AuthBackend, FilesystemLayout};
 use trussed_chunked::ChunkedExtension;
@@ -17,7 +23,7 @@ use trussed_rsa_alloc::SoftwareRsa;
 use trussed_staging::StagingBackend;
 use trussed_wrap_key_to_file::WrapKeyToFileExtension;
 
-pub type Applet<'a> = Authenticator<Client<'a, Parts>>;
+pub type Applet<'a> = Authenticator<ClientImplementation<'a, Wake, Parts>>;
 
 const NAME: &str = "piv";
 
@@ -57,6 +63,15 @@ pub struct Parts {
     staging: StagingBackend,
     #[extensions("Auth")]
     auth: AuthBackend,
+}
+
+/// Tells the service of a request. (The framework's own for tests looks once a millisecond.)
+pub struct Wake(Sender<()>);
+
+impl Syscall for Wake {
+    fn syscall(&mut self) {
+        self.0.send(()).expect("the service");
+    }
 }
 
 /// The framework's own for tests makes the same keys on every card.
@@ -99,10 +114,13 @@ pub fn with<R>(f: impl FnOnce(Applet<'_>) -> R) -> R {
         };
         let channel = TrussedChannel::new();
         let (requests, responses) = channel.split().expect("a new channel");
-        let mut runner = Runner::new();
-        runner.add_endpoint(responses, NAME, PARTS);
-        let client = Client::new(requests, runner.syscall(), None);
-        runner.run(machine, parts, || {
+        let context = CoreContext::new(NAME.try_into().expect("a name"));
+        let mut endpoints = [ServiceEndpoint::new(responses, context, PARTS)];
+        let mut service = Service::with_dispatch(machine, parts);
+        let (wake, woken) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(move || woken.iter().for_each(|()| service.process(&mut endpoints)));
+            let client = ClientImplementation::new(requests, Wake(wake), None);
             f(Authenticator::new(client, Options::default()))
         })
     })
