@@ -4,10 +4,10 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
-use crate::net::two_ports;
 use crate::spy::library;
 use crate::token::write_private;
 use crate::{Background, Conf, KeyType, PIN, Run, wait_until};
@@ -93,12 +93,11 @@ impl Card {
             .expect("a temporary directory");
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("chmod");
         write_private(&dir.path().join("pin"), &format!("{PIN}\n"));
-        // The reader opens the second for another card.
-        let port = two_ports();
+        let pcscd = pcscd(dir.path());
         let card = Self {
             module,
-            _pcscd: pcscd(dir.path(), port),
-            _card: inserted(dir.path(), port),
+            _card: inserted(dir.path(), &pcscd),
+            _pcscd: pcscd,
             dir,
         };
         card.configure(&card.conf());
@@ -212,7 +211,7 @@ impl Card {
     pub fn tool(&self, program: impl AsRef<std::ffi::OsStr>) -> Run {
         Run::new(program)
             .dir(self.dir.path())
-            .env("PCSCLITE_CSOCK_NAME", self.path("run/pcscd/pcscd.comm"))
+            .env("PCSCLITE_CSOCK_NAME", self.path(SOCKET))
     }
 
     fn piv_tool(&self, action: &str, options: &[&str]) -> Run {
@@ -221,37 +220,63 @@ impl Card {
     }
 }
 
-/// A pcscd that is nobody else's, with one reader that waits for a card on `port`. Where its socket
-/// is can be told to its clients, not to itself: it gets a directory of ours for /run.
-fn pcscd(dir: &Path, port: u16) -> Background {
+/// What a test that fails can't tell otherwise.
+impl Drop for Card {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for log in ["pcscd.log", "card.log"] {
+            let said = fs::read_to_string(self.path(log)).unwrap_or_default();
+            println!("{log}: {said}");
+        }
+    }
+}
+
+/// The reader's, in a network of its own.
+const PORT: u16 = 35963;
+
+/// Where pcscd listens, in the directory of a test.
+const SOCKET: &str = "run/pcscd/pcscd.comm";
+
+/// A pcscd that is nobody else's, with one reader that waits for a card. Where its socket is can be
+/// told to its clients, not to itself: it gets a directory of ours for /run. And a network of its own:
+/// a port that is free now may be another's when the reader opens it.
+fn pcscd(dir: &Path) -> Background {
     let (run, readers) = (dir.join("run"), dir.join("readers"));
     fs::create_dir(&run).expect("run");
     fs::create_dir(&readers).expect("readers");
     // Yubico's module looks at no reader of another name.
     let reader = format!(
         "FRIENDLYNAME \"Yubico YubiKey\"\n\
-         DEVICENAME /dev/null:{port:#06X}\n\
+         DEVICENAME /dev/null:{PORT:#X}\n\
          LIBPATH /usr/lib/pcsc/drivers/serial/libifdvpcd.so\n\
-         CHANNELID {port:#06X}\n"
+         CHANNELID {PORT:#X}\n"
     );
     fs::write(readers.join("virtual"), reader).expect("a reader");
-    Run::new("unshare")
-        .args(["--mount", "--propagation", "private", "--", "sh", "-c"])
-        .arg("mount --bind \"$1\" /run && exec pcscd --foreground --config \"$2\"")
-        .arg("sh")
+    let script = "ip link set lo up && mount --bind \"$1\" /run && \
+                  exec pcscd --foreground --config \"$2\"";
+    let pcscd = Run::new("unshare")
+        .args(["--mount", "--net", "--propagation", "private", "--"])
+        .args(["sh", "-c", script, "sh"])
         .args([&run, &readers])
-        .background(Some(&dir.join("pcscd.log")))
+        .background(Some(&dir.join("pcscd.log")));
+    wait_until("pcscd", || dir.join(SOCKET).exists());
+    pcscd
 }
 
-/// The card in the reader. Its serial number is that of its reader's port.
-fn inserted(dir: &Path, port: u16) -> Background {
+/// The card in the reader of `pcscd`.
+fn inserted(dir: &Path, pcscd: &Background) -> Background {
     const CURE: &str = "set HWKEY_TEST_CARD to the program that tests/card builds; ci/test builds it \
                         and sets it";
+    static SERIAL: AtomicU32 = AtomicU32::new(10_000_001);
     let program = std::env::var_os("HWKEY_TEST_CARD").filter(|program| !program.is_empty());
     let program = PathBuf::from(program.expect(CURE));
     assert!(program.exists(), "{} is missing: {CURE}", program.display());
-    let port = port.to_string();
-    Run::new(program)
-        .args([&port, &port])
+    Run::new("nsenter")
+        .args(["--net", "--target", &pcscd.pid().to_string(), "--"])
+        .arg(program)
+        .arg(PORT.to_string())
+        .arg(SERIAL.fetch_add(1, Ordering::Relaxed).to_string())
         .background(Some(&dir.join("card.log")))
 }

@@ -12,16 +12,6 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("its number").port()
 }
 
-/// The first of two such ports side by side.
-pub fn two_ports() -> u16 {
-    loop {
-        let port = free_port();
-        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
-            return port;
-        }
-    }
-}
-
 /// Waits until somebody listens on `port`.
 pub fn wait_for_port(port: u16) {
     wait_until(&format!("a server on port {port}"), || {

@@ -1,10 +1,10 @@
 //! A TPM 2.0 in software, used through tpm2-openssl.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 
-use crate::net::two_ports;
-use crate::{Background, Run, wait_for_port};
+use crate::{Background, Run, free_port, wait_for_port};
 
 /// A running swtpm.
 pub struct Tpm {
@@ -17,7 +17,6 @@ impl Tpm {
     pub fn start(dir: &Path) -> Self {
         let state = dir.join("tpm");
         fs::create_dir(&state).expect("a directory for the TPM");
-        // Its control port is the one after the port that is named.
         let port = two_ports();
         // Without openssl.cnf: it uses OpenSSL itself, and would be its own client.
         let process = Run::new("swtpm")
@@ -38,5 +37,15 @@ impl Tpm {
     pub fn for_program(&self, run: Run) -> Run {
         let address = format!("swtpm:host=127.0.0.1,port={}", self.port);
         run.env("TPM2OPENSSL_TCTI", address)
+    }
+}
+
+/// Its control port is the one after the port that is named.
+fn two_ports() -> u16 {
+    loop {
+        let port = free_port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return port;
+        }
     }
 }
