@@ -155,3 +155,15 @@ debian_mirror() {
         'Created-By: Packages' 'Origin: Debian' 'Codename: bookworm' 'Component: main')
     printf '%s' "${mirrors%%$'\n'*}"
 }
+
+# The card of the tests (tests/card) for the virtual reader. It is built when it has changed.
+need_card() {
+    # lib.sh knows the tree:
+    # shellcheck disable=SC2154
+    env -u CARGO_TARGET_DIR cargo build --quiet --locked --target-dir "$cache/card" \
+        --manifest-path "$tree/tests/card/Cargo.toml"
+}
+
+cached_card() {
+    printf '%s\n' "$cache/card/debug/hwkey-test-card"
+}

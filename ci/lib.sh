@@ -66,6 +66,7 @@ unit_of() {
     dovecot-imapd) echo dovecot.service ;;
     mariadb-server) echo mariadb.service ;;
     nginx-light) echo nginx.service ;;
+    pcscd) echo pcscd.socket ;;
     postgresql-15) echo postgresql.service ;;
     *) echo "$1.service" ;;
     esac

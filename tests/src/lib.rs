@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod card;
 mod client;
 mod conf;
 mod followed;
@@ -27,6 +28,7 @@ mod tpm;
 use std::path::{Path, PathBuf};
 
 pub use authority::Authority;
+pub use card::{Card, Module, Slot};
 pub use client::{Client, shown_subject};
 pub use conf::Conf;
 pub use followed::{Followed, page, repository};
@@ -148,20 +150,9 @@ impl Bench {
         self.run("chown").args([user, "pin", "key.pem"]).ok();
     }
 
-    /// `openssl` with `arguments` split at spaces; `{}` stands for each of `values` in turn.
+    /// `openssl` with arguments as in [`Run::words`].
     pub fn openssl(&self, arguments: &str, values: &[&str]) -> Run {
-        let mut values = values.iter();
-        let run = arguments
-            .split_whitespace()
-            .fold(self.run("openssl"), |run, word| match word.contains("{}") {
-                true => run.arg(word.replace("{}", values.next().expect("a value for {}"))),
-                false => run.arg(word),
-            });
-        assert!(
-            values.next().is_none(),
-            "a value without {{}} in {arguments}"
-        );
-        run
+        self.run("openssl").words(arguments, values)
     }
 
     /// An `openssl s_server` with this key that demands a certificate of the same CA, and its port.

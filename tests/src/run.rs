@@ -52,6 +52,23 @@ impl Run {
         self
     }
 
+    /// `arguments` split at spaces; `{}` stands for each of `values` in turn.
+    #[must_use]
+    pub fn words(self, arguments: &str, values: &[&str]) -> Self {
+        let mut values = values.iter();
+        let run = arguments
+            .split_whitespace()
+            .fold(self, |run, word| match word.contains("{}") {
+                true => run.arg(word.replace("{}", values.next().expect("a value for {}"))),
+                false => run.arg(word),
+            });
+        assert!(
+            values.next().is_none(),
+            "a value without {{}} in {arguments}"
+        );
+        run
+    }
+
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
