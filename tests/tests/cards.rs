@@ -186,7 +186,6 @@ fn the_key_for_doors_signs() {
 
 /// Yubico's module shows no private key before a login, so that it is OpenSC's alone.
 #[test]
-#[ignore = "hwkey logs in before it looks for a private key, and 9e shows without"]
 fn the_key_for_doors_needs_no_pin() {
     let card = card(Module::OpenSc, KeyType::P256, &[CardAuthentication]);
     card.reset();
@@ -195,7 +194,6 @@ fn the_key_for_doors_needs_no_pin() {
 }
 
 #[test]
-#[ignore = "hwkey looks for a public key object with the label of the private one"]
 fn a_request_is_verified_with_the_key_that_signed_it() {
     for module in Module::ALL {
         let card = card(module, KeyType::P256, &[Authentication]);

@@ -4,7 +4,7 @@ use cryptoki::object::ObjectClass;
 use p11_raw::Session;
 
 use super::attempt::{Attempt, Failure, passing_over};
-use super::object::{Object, Pattern};
+use super::object::Object;
 use super::token::Token;
 use crate::encoding::certificate;
 use crate::encoding::public_key::subject_public_key_info;
@@ -62,10 +62,7 @@ fn with_its_id(
     object: &Object,
     class: ObjectClass,
 ) -> Attempt<Vec<Object>> {
-    let pattern = Pattern {
-        label: None,
-        ..object.pattern()
-    };
+    let pattern = object.pattern().of_other_half();
     if pattern.id.is_none() {
         return Ok(Vec::new());
     }

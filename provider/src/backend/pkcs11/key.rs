@@ -12,7 +12,7 @@ use super::halves::public_half;
 use super::login::{log_in, log_in_for_key, still_logged_in};
 use super::object::{Object, Pattern};
 use super::plan::{Abilities, Plan, Signing};
-use super::sessions::Lease;
+use super::sessions::{Lease, LoginState};
 use super::token::Token;
 use crate::backend::Login;
 use crate::digest::Digest;
@@ -31,6 +31,8 @@ pub struct Pkcs11Key {
     may_sign: bool,
     abilities: Abilities,
     always_authenticate: bool,
+    /// It was found without a login: the token may do without one for this key.
+    shows_to_everybody: bool,
     policy: PinPolicy,
     /// Where the key is now, in this process.
     place: PerProcess<Mutex<Option<Place>>>,
@@ -75,6 +77,7 @@ impl Pkcs11Key {
                 hashes_in_token: policy.hashes_in_token,
             },
             always_authenticate: object.always_authenticate(),
+            shows_to_everybody: token.sessions().login() == LoginState::LoggedOut,
             policy: policy.pin.clone(),
             place: PerProcess::new(),
         };
@@ -174,6 +177,11 @@ impl Pkcs11Key {
         Failure::Final(Error::new(reason, message))
     }
 
+    /// Whether a signature is tried although there is no PIN for a login.
+    fn may_go_without(&self, error: &Error) -> bool {
+        self.shows_to_everybody && error.reason() == Reason::PinRequired
+    }
+
     #[track_caller]
     fn not_verified(&self, problem: &str) -> Error {
         Error::new(
@@ -224,7 +232,13 @@ impl HardwareKey for Pkcs11Key {
         let plan = self.abilities.plan(&self.public, scheme, input);
         let plan = plan.map_err(|error| error.within(&self.attempted()))?;
         // In a forked child and after a loss this is where the PIN is asked for again.
-        let log_in = || log_in(self.token, &self.policy, None, &mut Login::unattended());
+        let log_in = || {
+            let nobody = &mut Login::unattended();
+            match log_in(self.token, &self.policy, None, nobody) {
+                Err(error) if self.may_go_without(&error) => Ok(()),
+                other => other,
+            }
+        };
         attempt(self.token, log_in, |session| {
             self.follow(&plan, scheme, session, signature)
         })
@@ -249,7 +263,8 @@ impl HardwareKey for Pkcs11Key {
             |session| {
                 let class = Some(ObjectClass::PUBLIC_KEY);
                 let attempted = || format!("verifying on {}", self.token.identity);
-                let found = Object::find(self.token, session, &self.pattern, class)
+                let pattern = self.pattern.of_other_half();
+                let found = Object::find(self.token, session, &pattern, class)
                     .map_err(Failure::of(attempted))?;
                 let Some(public) = found.first() else {
                     return Err(self.not_verified("it has no public key object").into());

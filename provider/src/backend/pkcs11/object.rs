@@ -32,6 +32,17 @@ impl Pattern {
         }
     }
 
+    /// What the other half of the key is searched by: cards give the halves different labels.
+    pub fn of_other_half(&self) -> Self {
+        match &self.id {
+            Some(_) => Self {
+                id: self.id.clone(),
+                label: None,
+            },
+            None => self.clone(),
+        }
+    }
+
     fn template(&self, class: Option<ObjectClass>) -> Vec<Attribute> {
         let mut template = vec![Attribute::Token(true)];
         template.extend(class.map(Attribute::Class));

@@ -1,5 +1,6 @@
 //! From a URI to the objects it names.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use p11_raw::Session;
@@ -148,8 +149,13 @@ impl Request<'_> {
                 return Ok(found);
             }
         }
+        // Some keys are there for everybody (slot 9e of a PIV card): without a PIN we try.
+        let no_pin = Cell::new(None);
         let log_in = || match self.log_in(token, login) {
-            Err(error) if error.reason() == Reason::PinRequired && !self.wanted.private => Ok(()),
+            Err(error) if error.reason() == Reason::PinRequired => {
+                no_pin.set(Some(error));
+                Ok(())
+            }
             other => other,
         };
         attempt(token, log_in, |session| {
@@ -157,6 +163,9 @@ impl Request<'_> {
             let has_key = found.iter().any(|found| matches!(found, Found::Key(_)));
             if self.wanted.private && !has_key {
                 still_logged_in(token, session)?;
+                if let Some(error) = no_pin.take() {
+                    return Err(error.into());
+                }
             }
             match found.is_empty() {
                 true => Err(self.nothing(token, session).into()),
