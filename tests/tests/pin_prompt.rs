@@ -8,11 +8,13 @@ use hwkey_tests::{Bench, KeyType, PIN, Said, WRONG_PIN, bench, helper, identity}
 /// Runs a program on a terminal of its own, in raw mode if it is told so, and types the keys of the
 /// second argument when it is asked.
 const TERMINAL: &str = r#"
-import os, pty, sys, termios, tty
+import os, pty, signal, sys, termios, tty
 
 mode, keys, program = sys.argv[1], sys.argv[2], sys.argv[3:]
 pid, terminal = pty.fork()
 if pid == 0:
+    # Who runs the tests in the background ignores Ctrl-C, and so do those that he starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if mode == "raw":
         tty.setraw(0)
     os.execvp(program[0], program)
