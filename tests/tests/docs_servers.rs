@@ -36,7 +36,10 @@ fn the_page_on_openvpn_ends_with_handshakes_of_both_ends() {
     let followed = Followed::page(
         "docs/programs/openvpn.md",
         &ports,
-        &[("--tls-client", both)],
+        &[
+            ("--tls-server", "grep -q link.local server.log"),
+            ("--tls-client", both),
+        ],
     );
     followed.says("server.log:");
     followed.says("VERIFY OK: depth=0, CN=device-1");
