@@ -1,6 +1,6 @@
 //! The module of `front.c`: a real token that behaves like one that is not on this machine.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::{Bench, KeyType, Run, SOFTHSM};
 
@@ -22,19 +22,19 @@ impl Front {
                 .ok();
         }
         std::fs::write(bench.path("message"), "to whom it may concern").expect("message");
-        let module = build(&bench.dir);
-        let path = module.to_str().expect("UTF-8");
-        bench.configure(&bench.conf().option("pkcs11-module-path", path));
+        build(&bench.path(MODULE));
         let behaviour = behaviour
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()))
             .collect();
-        Self { bench, behaviour }
+        let front = Self { bench, behaviour };
+        front.configure(|conf| conf);
+        front
     }
 
     /// The usual openssl.cnf of this bench, changed.
     pub fn configure(&self, change: impl FnOnce(crate::Conf) -> crate::Conf) {
-        let module = self.bench.path("front.so");
+        let module = self.bench.path(MODULE);
         let path = module.to_str().expect("UTF-8");
         let conf = self.bench.conf().option("pkcs11-module-path", path);
         self.bench.configure(&change(conf));
@@ -65,8 +65,9 @@ impl Front {
     }
 }
 
-fn build(dir: &Path) -> PathBuf {
-    let module = dir.join("front.so");
+const MODULE: &str = "front.so";
+
+fn build(module: &Path) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/front.c");
     Run::new("cc")
         .args([
@@ -77,7 +78,6 @@ fn build(dir: &Path) -> PathBuf {
             "-I/usr/include/p11-kit-1",
             "-o",
         ])
-        .args([&module, &source])
+        .args([module, &source])
         .ok();
-    module
 }

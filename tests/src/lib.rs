@@ -125,6 +125,16 @@ impl Bench {
         format!("pkcs11:token={};object={label}", self.token.label_in_uri())
     }
 
+    /// Makes keys of these types, labels and ids; the public half of each is in `<label>.pub`.
+    pub fn make_keys(&self, keys: &[(KeyType, &str, &str)]) {
+        for &(key, label, id) in keys {
+            self.token.make_key(key, label, id);
+            let public = format!("{label}.pub");
+            self.openssl("pkey -in {} -pubout -out {}", &[&self.uri(label), &public])
+                .ok();
+        }
+    }
+
     /// A program in this bench's directory, with its token and openssl.cnf.
     pub fn run(&self, program: impl AsRef<std::ffi::OsStr>) -> Run {
         let environment = self.token.environment();

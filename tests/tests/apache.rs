@@ -174,26 +174,26 @@ fn children_without_rights_sign_across_graceful_restarts() {
     }
 }
 
-#[test]
-fn the_key_is_given_by_its_uri() {
-    for key in KEYS {
-        let apache = Apache::with(key, uri);
-        let before = apache.children(10);
-        apache.parent.signal("USR1");
-        wait_until("new children", || apache.children(1).is_disjoint(&before));
-        apache.children(10);
-        assert!(!apache.log().contains("hwkey: "), "{}", apache.log());
-    }
-}
-
-#[test]
-fn threads_sign_too() {
-    let apache = Apache::start(KeyType::P256, reference, "mpm_event");
+/// Children sign before a graceful restart, and new ones after it.
+#[track_caller]
+fn goes_on_after_a_restart(apache: &Apache) {
     let before = apache.children(10);
     apache.parent.signal("USR1");
     wait_until("new children", || apache.children(1).is_disjoint(&before));
     apache.children(10);
     assert!(!apache.log().contains("hwkey: "), "{}", apache.log());
+}
+
+#[test]
+fn the_key_is_given_by_its_uri() {
+    for key in KEYS {
+        goes_on_after_a_restart(&Apache::with(key, uri));
+    }
+}
+
+#[test]
+fn threads_sign_too() {
+    goes_on_after_a_restart(&Apache::start(KeyType::P256, reference, "mpm_event"));
 }
 
 #[test]

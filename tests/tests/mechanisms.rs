@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use hwkey_tests::{Bench, KeyType, PIN, SOFTHSM, Said, identity, load, spy};
+use hwkey_tests::{Bench, KeyType, PIN, Python, SOFTHSM, Said, identity, load, spy};
 
 /// A bench with an RSA key `key` that is limited to these mechanisms (pkcs11-tool's names).
 fn limited(mechanisms: &str) -> Bench {
@@ -28,6 +28,21 @@ fn signs(bench: &Bench, options: &str) {
     bench.openssl(&verify, &[]).ok();
 }
 
+/// Both ends of TLS 1.2 and 1.3 have the key and `crt.pem`, and the client says `text` of the server.
+#[track_caller]
+fn both_ends_of_tls_say(bench: &Bench, key: &str, text: &str) {
+    let (port, _server) = bench.demanding_server(key, "crt.pem");
+    let address = format!("localhost:{port}");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let client = format!(
+            "s_client {version} -connect {{}} -CAfile crt.pem -key {{}} -cert crt.pem -verify_return_error"
+        );
+        let said = bench.openssl(&client, &[&address, key]).finish();
+        let all = said.all();
+        assert!(said.ok && all.contains(text), "{all}");
+    }
+}
+
 #[test]
 fn a_key_that_may_only_do_pss_is_an_rsa_pss_key() {
     let bench = limited("RSA-PKCS-PSS,SHA256-RSA-PKCS-PSS");
@@ -43,19 +58,7 @@ fn a_key_that_may_only_do_pss_is_an_rsa_pss_key() {
     let text = bench.openssl("x509 -in crt.pem -noout -text", &[]).ok();
     assert!(text.contains("Public Key Algorithm: rsassaPss"), "{text}");
 
-    let (port, _server) = bench.demanding_server("key.pem", "crt.pem");
-    let address = format!("localhost:{port}");
-    for version in ["-tls1_2", "-tls1_3"] {
-        let client = format!(
-            "s_client {version} -connect {{}} -CAfile crt.pem -key key.pem -cert crt.pem -verify_return_error"
-        );
-        let said = bench.openssl(&client, &[&address]).finish();
-        let all = said.all();
-        assert!(
-            said.ok && all.contains("Peer signature type: RSA-PSS"),
-            "{all}"
-        );
-    }
+    both_ends_of_tls_say(&bench, "key.pem", "Peer signature type: RSA-PSS");
 }
 
 #[test]
@@ -106,59 +109,32 @@ fn a_pss_only_key_with_a_plain_rsa_certificate_beside_it_is_a_plain_rsa_key() {
         text.contains("Public Key Algorithm: rsaEncryption"),
         "{text}"
     );
-    let (port, _server) = bench.demanding_server(&uri, "crt.pem");
-    let address = format!("localhost:{port}");
-    for version in ["-tls1_2", "-tls1_3"] {
-        let client = format!(
-            "s_client {version} -connect {{}} -CAfile crt.pem -key {{}} -cert crt.pem -verify_return_error"
-        );
-        let said = bench.openssl(&client, &[&address, &uri]).finish();
-        let all = said.all();
-        assert!(
-            said.ok && all.contains("Peer signature type: RSA-PSS"),
-            "{all}"
-        );
-    }
+    both_ends_of_tls_say(&bench, &uri, "Peer signature type: RSA-PSS");
 }
 
 #[test]
 fn a_certificate_that_is_written_to_the_token_changes_no_loaded_key() {
-    // Loaded as an RSA-PSS key; then comes the certificate; a child finds the key again.
-    const SCRIPT: &str = "
-import os, ssl, subprocess, sys
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain('crt.pem', 'key.pem')
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL,
-    env={**os.environ, 'OPENSSL_CONF': '/dev/null'})
-
-def handshake():
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
-    one, other = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ends = [client.wrap_bio(other, one), context.wrap_bio(one, other, server_side=True)]
-    for _ in range(9):
-        for end in list(ends):
-            try:
-                end.do_handshake()
-                ends.remove(end)
-            except ssl.SSLWantReadError:
-                pass
-    assert not ends
-
-handshake()
-pid = os.fork()
-if pid == 0:
-    handshake()
-    os._exit(0)
-assert os.waitpid(pid, 0)[1] == 0";
     let bench = limited("RSA-PKCS-PSS");
     plain_certificate(&bench);
     let request = "req -x509 -new -key key.pem -subj /CN=localhost -days 30 -out crt.pem";
     bench.openssl(request, &[]).ok();
-    let python = bench.run("/usr/bin/python3").args(["-c", SCRIPT]);
-    let python = python.args(["pkcs11-tool", "--module", SOFTHSM, "--login", "--pin", PIN]);
-    let python = python.args(["--token-label", "limited", "--write-object", "plain.der"]);
-    python
+    let python = Python {
+        bench,
+        key: "key.pem".into(),
+        certificate: "crt.pem".into(),
+    };
+    // Loaded as an RSA-PSS key; then comes the certificate; a child finds the key again.
+    let script = "
+import subprocess
+one, other = with_key(server()), with_key(client())
+subprocess.run(sys.argv[3:], check=True, stdout=subprocess.DEVNULL,
+    env={**os.environ, 'OPENSSL_CONF': '/dev/null'})
+both(one, other)
+ended_well(child(lambda: both(one, other)))";
+    let write = python.script(script);
+    let write = write.args(["pkcs11-tool", "--module", SOFTHSM, "--login", "--pin", PIN]);
+    let write = write.args(["--token-label", "limited", "--write-object", "plain.der"]);
+    write
         .args(["--type", "cert", "--label", "key", "--id", "01"])
         .ok();
 }
@@ -221,19 +197,7 @@ fn tls_takes_a_digest_that_the_key_may_sign_over() {
     let bench = limited("SHA384-RSA-PKCS-PSS,SHA384-RSA-PKCS");
     let request = "req -x509 -new -sha384 -key key.pem -subj /CN=localhost -days 30 -out crt.pem";
     bench.openssl(request, &[]).ok();
-    let (port, _server) = bench.demanding_server("key.pem", "crt.pem");
-    let address = format!("localhost:{port}");
-    for version in ["-tls1_2", "-tls1_3"] {
-        let client = format!(
-            "s_client {version} -connect {{}} -CAfile crt.pem -key key.pem -cert crt.pem -verify_return_error"
-        );
-        let said = bench.openssl(&client, &[&address]).finish();
-        let all = said.all();
-        assert!(
-            said.ok && all.contains("Peer signing digest: SHA384"),
-            "{all}"
-        );
-    }
+    both_ends_of_tls_say(&bench, "key.pem", "Peer signing digest: SHA384");
 }
 
 #[test]

@@ -25,13 +25,7 @@ const DIGESTS: [&str; 11] = [
 /// A bench with a key of each type, the public half of each in `<label>.pub`.
 fn bench() -> Bench {
     let bench = Bench::new("cli");
-    for (key, label, id) in KEYS {
-        bench.token.make_key(key, label, id);
-        let public = format!("{label}.pub");
-        bench
-            .openssl("pkey -in {} -pubout -out {}", &[&bench.uri(label), &public])
-            .ok();
-    }
+    bench.make_keys(&KEYS);
     std::fs::write(bench.path("message"), "to whom it may concern").unwrap();
     bench
 }

@@ -46,13 +46,7 @@ on_every_kind! {
 /// A key of each type, the public half of each in `<label>.pub`, and the file `message`.
 fn bench(kind: Kind) -> Bench {
     let bench = Bench::on(kind, "token");
-    for (key, label, id) in KEYS {
-        bench.token.make_key(key, label, id);
-        let public = format!("{label}.pub");
-        bench
-            .openssl("pkey -in {} -pubout -out {}", &[&bench.uri(label), &public])
-            .ok();
-    }
+    bench.make_keys(&KEYS);
     fs::write(bench.path("message"), "to whom it may concern").unwrap();
     bench
 }

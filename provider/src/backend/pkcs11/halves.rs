@@ -20,8 +20,8 @@ pub fn is_half_of_another(object: &Object, objects: &[Object]) -> bool {
             .any(|other| other.class == ObjectType::Private && other.pattern() == object.pattern())
 }
 
-/// The public half of the private key `object`: the public key object with its id or label, else
-/// its own attributes.
+/// The public half of the private key `object`: its own attributes, else the public key object with its
+/// id or label.
 pub fn public_half(
     token: &Token,
     session: &Session,

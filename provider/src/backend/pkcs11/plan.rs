@@ -62,17 +62,11 @@ impl Abilities {
         if self.allowed.is_none() {
             return Ok(());
         }
-        let mut schemes_over = schemes(public, digest).into_iter();
-        if schemes_over.any(|scheme| self.makes(public, &scheme, digest)) {
+        if self.signs_over(public, digest) {
             return Ok(());
         }
-        let signs_at_all = Digest::ALL.iter().any(|digest| {
-            let schemes = schemes(public, *digest);
-            schemes
-                .iter()
-                .any(|scheme| self.makes(public, scheme, *digest))
-        });
-        if !signs_at_all {
+        let mut digests = Digest::ALL.iter();
+        if !digests.any(|digest| self.signs_over(public, *digest)) {
             let cure = "make a key for signing";
             return Err(self.not_allowed(Reason::OperationNotAllowed, "signs", cure));
         }
@@ -158,11 +152,13 @@ impl Abilities {
         })
     }
 
-    /// Whether the key may sign by `scheme` over `digest`, by the one mechanism or the other.
-    fn makes(&self, public: &PublicKey, scheme: &Scheme, digest: Digest) -> bool {
-        let whole = combined(scheme, digest);
-        self.raw_ways(public, scheme).next().is_some()
-            || whole.is_some_and(|mechanism| self.allows(&mechanism))
+    /// Whether the key may sign over `digest` by any scheme and mechanism.
+    fn signs_over(&self, public: &PublicKey, digest: Digest) -> bool {
+        schemes(public, digest).iter().any(|scheme| {
+            let whole = combined(scheme, digest);
+            self.raw_ways(public, scheme).next().is_some()
+                || whole.is_some_and(|mechanism| self.allows(&mechanism))
+        })
     }
 
     /// The allowed ways that take a digest's value, the best first.

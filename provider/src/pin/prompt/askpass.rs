@@ -38,8 +38,9 @@ pub fn ask(path: &Path, question: &str, deadline: Instant) -> io::Result<Option<
     }
 }
 
-/// How it ended, whatever else it prints: neither SIGPIPE nor a full pipe must hold it up. `None` if the program that we are in has reaped it (SIGCHLD ignored, or a handler
-/// that waits for all children). The answer counts then.
+/// How it ended, whatever else it prints: neither SIGPIPE nor a full pipe must hold it up. `None` if
+/// the program that we are in has reaped it (SIGCHLD ignored, or a handler that waits for all
+/// children). The answer counts then.
 fn end(
     child: &mut Child,
     output: &mut ChildStdout,
