@@ -28,7 +28,7 @@ mod tpm;
 use std::path::{Path, PathBuf};
 
 pub use authority::Authority;
-pub use card::{Card, Module, Slot};
+pub use card::{Card, Chip, Module, Reader, Slot};
 pub use client::{Client, shown_subject};
 pub use conf::Conf;
 pub use followed::{Followed, page, repository};

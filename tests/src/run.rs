@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -153,7 +153,18 @@ impl Run {
     }
 
     /// Starts it in the background, its output in `log` (or nowhere).
-    pub fn background(mut self, log: Option<&Path>) -> Background {
+    pub fn background(self, log: Option<&Path>) -> Background {
+        self.start(Stdio::null(), log)
+    }
+
+    /// The same, and what to write to for it to read.
+    pub fn told(self, log: &Path) -> (Background, ChildStdin) {
+        let mut background = self.start(Stdio::piped(), Some(log));
+        let input = background.child.stdin.take().expect("piped");
+        (background, input)
+    }
+
+    fn start(mut self, input: Stdio, log: Option<&Path>) -> Background {
         let line = format!("{:?}", self.command);
         let output = || match log {
             Some(path) => {
@@ -164,7 +175,7 @@ impl Run {
         };
         let spawned = self
             .command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(output())
             .stderr(output())
             .spawn();

@@ -9,9 +9,13 @@ use vpicc::VSmartCard;
 
 use crate::apdu::Apdu;
 use crate::applet::Applet;
+use crate::hand::Hand;
 
 const SELECT: u8 = 0xa4;
 const GET_RESPONSE: u8 = 0xc0;
+/// A signature, unless it is with the management key.
+const GENERAL_AUTHENTICATE: u8 = 0x87;
+const MANAGEMENT_KEY: u8 = 0x9b;
 /// Of YubiKeys.
 const GET_SERIAL: u8 = 0xf8;
 
@@ -24,6 +28,7 @@ const SHORT_AID: usize = 5;
 pub struct Card<'a> {
     applet: Applet<'a>,
     serial: u32,
+    hand: &'a Hand,
     /// The data of the commands before this one in their chain.
     begun: Vec<u8>,
     /// What is left of the last answer.
@@ -31,10 +36,11 @@ pub struct Card<'a> {
 }
 
 impl<'a> Card<'a> {
-    pub fn new(applet: Applet<'a>, serial: u32) -> Self {
+    pub fn new(applet: Applet<'a>, serial: u32, hand: &'a Hand) -> Self {
         Self {
             applet,
             serial,
+            hand,
             begun: Vec::new(),
             rest: Vec::new(),
         }
@@ -44,6 +50,11 @@ impl<'a> Card<'a> {
     fn respond(&mut self, apdu: &Apdu) -> Result<Vec<u8>, Status> {
         if apdu.instruction == GET_SERIAL {
             return Ok(self.serial.to_be_bytes().to_vec());
+        }
+        let signs =
+            apdu.instruction == GENERAL_AUTHENTICATE && apdu.parameters[1] != MANAGEMENT_KEY;
+        if signs && !self.hand.allows() {
+            return Err(Status::SecurityStatusNotSatisfied);
         }
         let command = apdu.to_bytes();
         let command = CommandView::try_from(&command[..]);

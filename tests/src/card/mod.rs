@@ -1,16 +1,19 @@
 //! A PIV card through the real stack: pcscd, its virtual reader, and a card in software (tests/card)
 //! that behaves like a YubiKey; programs use it through OpenSC's or Yubico's PKCS#11 module.
 
+mod stack;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::PathBuf;
 
+pub use stack::{Chip, Reader};
 use tempfile::TempDir;
 
 use crate::spy::library;
 use crate::token::write_private;
-use crate::{Background, Conf, KeyType, PIN, Run, wait_until};
+use crate::{Conf, KeyType, PIN, Run, wait_until};
+use stack::{Pcscd, SOCKET};
 
 /// The PKCS#11 modules for PIV cards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,16 +76,17 @@ impl Slot {
 }
 
 /// A card in a reader of its own, with an openssl.cnf for it. Its certificates, of the authority
-/// `ca.crt`, are in files too: `9a.crt`.
+/// `ca.crt`, are in files too: `9a.crt`, and its public keys: `9a.pub`.
 pub struct Card {
+    pub chip: Chip,
     module: Module,
-    _card: Background,
-    _pcscd: Background,
+    pcscd: Pcscd,
     dir: TempDir,
 }
 
 /// What is on every new card.
 const FACTORY_PIN: &str = "123456";
+pub const PUK: &str = "12345678";
 
 impl Card {
     /// A card with keys in these slots.
@@ -93,62 +97,102 @@ impl Card {
             .expect("a temporary directory");
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("chmod");
         write_private(&dir.path().join("pin"), &format!("{PIN}\n"));
-        let pcscd = pcscd(dir.path());
+        let pcscd = Pcscd::new(dir.path());
         let card = Self {
+            chip: Chip::in_reader(&pcscd, Reader::First),
             module,
-            _card: inserted(dir.path(), &pcscd),
-            _pcscd: pcscd,
+            pcscd,
             dir,
         };
         card.configure(&card.conf());
-        card.issue(key, slots);
-        card
-    }
-
-    fn issue(&self, key: KeyType, slots: &[Slot]) {
-        wait_until("the card", || self.piv_tool("status", &[]).finish().ok);
-        self.piv_tool("change-pin", &["-P", FACTORY_PIN, "-N", PIN])
-            .ok();
-        // Two cards differ in it for OpenSC.
-        self.piv_tool("set-chuid", &[]).ok();
-        self.tool("openssl")
+        card.tool("openssl")
             .words(
                 "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout ca.key \
                  -subj /CN=authority -days 9 -out ca.crt",
                 &[],
             )
             .ok();
+        card.issue(Reader::First, "", key, slots);
+        card
+    }
+
+    /// Another card with the same PIN in this reader, which has to be empty. Its public keys and
+    /// certificates are in `other-9a.pub` and `other-9a.crt`.
+    pub fn another(&self, reader: Reader, key: KeyType, slots: &[Slot]) -> Chip {
+        let chip = Chip::in_reader(&self.pcscd, reader);
+        self.issue(reader, OTHER, key, slots);
+        chip
+    }
+
+    fn issue(&self, reader: Reader, files: &str, key: KeyType, slots: &[Slot]) {
+        let status = || self.piv_tool(reader, "status", &[]).finish().ok;
+        wait_until("the card", status);
+        self.piv_tool(reader, "change-pin", &["-P", FACTORY_PIN, "-N", PIN])
+            .ok();
+        // Two cards differ in it for OpenSC.
+        self.piv_tool(reader, "set-chuid", &[]).ok();
         for &slot in slots {
-            self.make_key(slot, key);
+            self.make_key(reader, files, slot, key);
         }
     }
 
     /// Makes a key and a certificate for it.
-    fn make_key(&self, slot: Slot, key: KeyType) {
+    fn make_key(&self, reader: Reader, files: &str, slot: Slot, key: KeyType) {
         let algorithm = match key {
             KeyType::P256 => "ECCP256",
             KeyType::Rsa2048 => "RSA2048",
             KeyType::P384 | KeyType::Curve(_) => panic!("no {key:?} on this card"),
         };
         let name = slot.name();
-        let (public, certificate) = (format!("{name}.pub"), format!("{name}.crt"));
-        self.piv_tool("generate", &["-s", name, "-A", algorithm, "-o", &public])
-            .ok();
+        let (public, certificate) = (format!("{files}{name}.pub"), format!("{files}{name}.crt"));
+        let options = ["-s", name, "-A", algorithm, "-o", &public];
+        self.piv_tool(reader, "generate", &options).ok();
         self.tool("openssl")
             .words(
                 "x509 -new -force_pubkey {} -subj /CN=card-{} -CA ca.crt -CAkey ca.key -days 9 -out {}",
                 &[&public, name, &certificate],
             )
             .ok();
-        self.piv_tool("import-certificate", &["-s", name, "-i", &certificate])
-            .ok();
+        let options = ["-s", name, "-i", &certificate];
+        self.piv_tool(reader, "import-certificate", &options).ok();
+    }
+
+    /// Waits until this many cards are seen in the readers.
+    pub fn wait_for_cards(&self, count: usize) {
+        let seen = || {
+            let list = self.tool("opensc-tool").arg("--list-readers").finish();
+            let cards = list.stdout.lines().filter(|line| line.contains(" Yes "));
+            cards.count() == count
+        };
+        wait_until("cards in the readers", seen);
+    }
+
+    /// Takes the card out of its reader.
+    pub fn remove(&self) {
+        self.chip.remove();
+        self.wait_for_cards(0);
+    }
+
+    /// Puts it back.
+    pub fn insert(&self) {
+        self.chip.insert();
+        self.wait_for_cards(1);
+    }
+
+    pub fn stop_pcscd(&self) {
+        self.pcscd.stop();
+    }
+
+    pub fn start_pcscd(&self) {
+        self.pcscd.start();
+        self.wait_for_cards(1);
     }
 
     /// How often a wrong PIN may be tried now.
     pub fn tries_left(&self) -> u32 {
         // A card that has the PIN doesn't say, and OpenSC leaves it there.
         self.reset();
-        let status = self.piv_tool("status", &[]).ok();
+        let status = self.piv_tool(Reader::First, "status", &[]).ok();
         let tries = status
             .lines()
             .find_map(|line| line.strip_prefix("PIN tries left:"));
@@ -156,22 +200,50 @@ impl Card {
         tries.unwrap_or_else(|| panic!("no tries in {status}"))
     }
 
+    /// Spends a try, as a user at another terminal.
+    pub fn spend_try(&self) {
+        self.piv_tool(Reader::First, "verify-pin", &["-P", "000000"])
+            .fails();
+    }
+
+    /// Sets another PIN.
+    pub fn change_pin(&self, old: &str, new: &str) {
+        self.piv_tool(Reader::First, "change-pin", &["-P", old, "-N", new])
+            .ok();
+    }
+
+    /// Sets the PIN of a locked card.
+    pub fn unblock(&self, pin: &str) {
+        self.piv_tool(Reader::First, "unblock-pin", &["-P", PUK, "-N", pin])
+            .ok();
+    }
+
     /// Takes the PIN from the card, as pulling it out would.
     pub fn reset(&self) {
         self.tool("opensc-tool").arg("--reset").ok();
     }
 
-    /// What the module says of the card: such as "token label" or "serial num".
-    pub fn token_info(&self, what: &str) -> String {
+    /// What the module says of the cards, in the order of the readers: such as "token label" or
+    /// "serial num".
+    pub fn tokens_info(&self, what: &str) -> Vec<String> {
         let list = self
             .tool("pkcs11-tool")
             .args(["--module", &self.module.path(), "--list-token-slots"])
             .ok();
-        let value = list.lines().find_map(|line| {
+        let values = list.lines().filter_map(|line| {
             let (name, value) = line.split_once(':')?;
             (name.trim() == what).then(|| value.trim().to_owned())
         });
-        value.unwrap_or_else(|| panic!("no {what} in {list}"))
+        values.collect()
+    }
+
+    /// The same of the only card.
+    pub fn token_info(&self, what: &str) -> String {
+        let values = self.tokens_info(what);
+        let [value] = &values[..] else {
+            panic!("{what}: {values:?}");
+        };
+        value.clone()
     }
 
     /// The usual openssl.cnf: default first, hwkey with the module and the PIN file.
@@ -214,11 +286,14 @@ impl Card {
             .env("PCSCLITE_CSOCK_NAME", self.path(SOCKET))
     }
 
-    fn piv_tool(&self, action: &str, options: &[&str]) -> Run {
-        let run = self.tool("yubico-piv-tool").args(["-a", action]);
-        run.args(options)
+    fn piv_tool(&self, reader: Reader, action: &str, options: &[&str]) -> Run {
+        let run = self.tool("yubico-piv-tool");
+        run.args(["-r", reader.name(), "-a", action]).args(options)
     }
 }
+
+/// The beginning of the names of the second card's files.
+const OTHER: &str = "other-";
 
 /// What a test that fails can't tell otherwise.
 impl Drop for Card {
@@ -226,57 +301,7 @@ impl Drop for Card {
         if !std::thread::panicking() {
             return;
         }
-        for log in ["pcscd.log", "card.log"] {
-            let said = fs::read_to_string(self.path(log)).unwrap_or_default();
-            println!("{log}: {said}");
-        }
+        let pcscd = fs::read_to_string(self.path("pcscd.log")).unwrap_or_default();
+        println!("pcscd: {pcscd}\ncard: {}", self.chip.log());
     }
-}
-
-/// The reader's, in a network of its own.
-const PORT: u16 = 35963;
-
-/// Where pcscd listens, in the directory of a test.
-const SOCKET: &str = "run/pcscd/pcscd.comm";
-
-/// A pcscd that is nobody else's, with one reader that waits for a card. Where its socket is can be
-/// told to its clients, not to itself: it gets a directory of ours for /run. And a network of its own:
-/// a port that is free now may be another's when the reader opens it.
-fn pcscd(dir: &Path) -> Background {
-    let (run, readers) = (dir.join("run"), dir.join("readers"));
-    fs::create_dir(&run).expect("run");
-    fs::create_dir(&readers).expect("readers");
-    // Yubico's module looks at no reader of another name.
-    let reader = format!(
-        "FRIENDLYNAME \"Yubico YubiKey\"\n\
-         DEVICENAME /dev/null:{PORT:#X}\n\
-         LIBPATH /usr/lib/pcsc/drivers/serial/libifdvpcd.so\n\
-         CHANNELID {PORT:#X}\n"
-    );
-    fs::write(readers.join("virtual"), reader).expect("a reader");
-    let script = "ip link set lo up && mount --bind \"$1\" /run && \
-                  exec pcscd --foreground --config \"$2\"";
-    let pcscd = Run::new("unshare")
-        .args(["--mount", "--net", "--propagation", "private", "--"])
-        .args(["sh", "-c", script, "sh"])
-        .args([&run, &readers])
-        .background(Some(&dir.join("pcscd.log")));
-    wait_until("pcscd", || dir.join(SOCKET).exists());
-    pcscd
-}
-
-/// The card in the reader of `pcscd`.
-fn inserted(dir: &Path, pcscd: &Background) -> Background {
-    const CURE: &str = "set HWKEY_TEST_CARD to the program that tests/card builds; ci/test builds it \
-                        and sets it";
-    static SERIAL: AtomicU32 = AtomicU32::new(10_000_001);
-    let program = std::env::var_os("HWKEY_TEST_CARD").filter(|program| !program.is_empty());
-    let program = PathBuf::from(program.expect(CURE));
-    assert!(program.exists(), "{} is missing: {CURE}", program.display());
-    Run::new("nsenter")
-        .args(["--net", "--target", &pcscd.pid().to_string(), "--"])
-        .arg(program)
-        .arg(PORT.to_string())
-        .arg(SERIAL.fetch_add(1, Ordering::Relaxed).to_string())
-        .background(Some(&dir.join("card.log")))
 }
