@@ -60,6 +60,14 @@ impl Module {
         rv(code, Function::Initialize)
     }
 
+    /// `C_Finalize`: ends all sessions and logins of this process. Nobody may be in another call of the
+    /// module meanwhile.
+    pub fn finalize(&self) -> Result<()> {
+        let c_finalize = function!(self, C_Finalize);
+        // SAFETY: the argument is reserved, and null.
+        rv(unsafe { c_finalize(ptr::null_mut()) }, Function::Finalize)
+    }
+
     /// `C_GetInfo`.
     pub fn info(&self) -> Result<Info> {
         let mut info = CK_INFO::default();

@@ -22,6 +22,7 @@ mod python;
 mod run;
 mod said;
 mod spy;
+mod steps;
 mod token;
 mod tpm;
 
@@ -43,6 +44,7 @@ pub use python::Python;
 pub use run::{Background, Finished, Run};
 pub use said::{Said, WRONG_PIN, bench, failed_load, identity, load, software_works};
 pub use spy::spy;
+pub use steps::Steps;
 pub use token::{KeyType, Kind, PIN, SO_PIN, Token};
 pub use tpm::Tpm;
 

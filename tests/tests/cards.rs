@@ -3,14 +3,9 @@
 
 use std::fs;
 
-use hwkey_tests::{
-    Background, Card, KeyType, Module, PIN, Said, Slot, WRONG_PIN, free_port, helper, wait_for_port,
-};
+use hwkey_tests::{Background, Card, KeyType, Module, Said, Slot, free_port, wait_for_port};
 
-use Slot::{Authentication, CardAuthentication, Signature};
-
-/// What the PIN of a PIV card is worth.
-const TRIES: u32 = 3;
+use Slot::{Authentication, CardAuthentication};
 
 fn uri(slot: Slot) -> String {
     format!("pkcs11:id={}", slot.id())
@@ -157,24 +152,6 @@ fn both_sides_of_tls_have_their_keys_on_cards() {
 }
 
 #[test]
-fn a_key_for_documents_gets_the_pin_at_each_signature() {
-    for module in Module::ALL {
-        for key in [KeyType::P256, KeyType::Rsa2048] {
-            let card = card(module, key, &[Signature, Authentication]);
-            for (slot, file) in [(Signature, "9c.pem"), (Authentication, "9a.pem")] {
-                card.openssl("pkey -in {} -out {}", &[&uri(slot), file])
-                    .ok();
-            }
-            let steps = "load=9c.pem sign sign load=9a.pem sign load=9c.pem sign load=9a.pem sign";
-            let outcomes = card.run(helper("steps")).words(steps, &[]).ok();
-            let outcomes: Vec<&str> = outcomes.lines().collect();
-            assert_eq!(outcomes, ["ok"; 9], "{module:?} {key:?}");
-            assert_eq!(card.tries_left(), TRIES);
-        }
-    }
-}
-
-#[test]
 fn the_key_for_doors_signs() {
     for module in Module::ALL {
         for key in [KeyType::P256, KeyType::Rsa2048] {
@@ -212,47 +189,5 @@ fn digests_longer_than_the_curve_are_signed() {
         for digest in ["-sha384", "-sha512"] {
             sign_with(&card, Authentication, digest);
         }
-    }
-}
-
-#[test]
-fn a_wrong_pin_costs_one_try_however_often_a_program_tries() {
-    for module in Module::ALL {
-        let card = card(module, KeyType::P256, &[Authentication]);
-        card.openssl("pkey -in {} -out 9a.pem", &[&uri(Authentication)])
-            .ok();
-        assert_eq!(card.tries_left(), TRIES);
-        card.write_pin(WRONG_PIN);
-        let outcomes = card.run(helper("steps")).args(["load=9a.pem"; 5]).ok();
-        assert_eq!(outcomes.matches("failed: ").count(), 5, "{outcomes}");
-        assert!(outcomes.contains("CKR_PIN_INCORRECT"), "{outcomes}");
-        assert_eq!(card.tries_left(), TRIES - 1, "{module:?}");
-        // The right one gives the tries back.
-        card.write_pin(PIN);
-        sign(&card, Authentication);
-        assert_eq!(card.tries_left(), TRIES, "{module:?}");
-    }
-}
-
-#[test]
-fn the_last_try_is_left_to_the_user() {
-    for module in Module::ALL {
-        let card = card(module, KeyType::P256, &[Authentication]);
-        card.openssl("pkey -in {} -out 9a.pem", &[&uri(Authentication)])
-            .ok();
-        let signing = || card.openssl("dgst -sha256 -sign 9a.pem -out signature message", &[]);
-        card.write_pin(WRONG_PIN);
-        for left in [2, 1, 1, 1] {
-            signing().fails();
-            assert_eq!(card.tries_left(), left, "{module:?}");
-        }
-        // The right one is not sent either: hwkey can't know.
-        card.write_pin(PIN);
-        let said = Said::by(signing());
-        said.logs("error", "PIN locked", &["CKF_USER_PIN_FINAL_TRY"]);
-        assert_eq!(card.tries_left(), 1, "{module:?}");
-        card.configure(&card.conf().option("pin-final-try", "allow"));
-        signing().ok();
-        assert_eq!(card.tries_left(), TRIES, "{module:?}");
     }
 }

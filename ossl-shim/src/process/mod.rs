@@ -2,6 +2,7 @@
 //! secrets, and where to write.
 
 mod append_only;
+mod family;
 mod generation;
 mod output;
 mod page;
@@ -9,6 +10,7 @@ mod per_process;
 mod secret;
 
 pub use append_only::AppendOnly;
+pub use family::FamilySet;
 pub use generation::Generation;
 pub use libc::O_NONBLOCK;
 pub use output::{SyslogLevel, write_stderr, write_syslog};

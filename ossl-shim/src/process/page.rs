@@ -2,7 +2,7 @@
 
 use std::ptr::{self, NonNull};
 
-/// A private anonymous mapping of one page, zeroed.
+/// An anonymous mapping of one page, zeroed.
 pub(super) struct Page(NonNull<u8>);
 
 // SAFETY: it is an address; its users say how the memory may be used.
@@ -16,16 +16,16 @@ impl Page {
         self.0.as_ptr()
     }
 
-    const SIZE: usize = 4096;
+    pub(super) const SIZE: usize = 4096;
 
-    fn map() -> Option<Self> {
+    fn map(sharing: libc::c_int) -> Option<Self> {
         // SAFETY: a new anonymous mapping touches nothing else.
         let address = unsafe {
             libc::mmap(
                 ptr::null_mut(),
                 Self::SIZE,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                sharing | libc::MAP_ANONYMOUS,
                 -1,
                 0,
             )
@@ -37,7 +37,7 @@ impl Page {
     }
 
     pub(super) fn wiped_on_fork() -> Option<Self> {
-        let page = Self::map()?;
+        let page = Self::map(libc::MAP_PRIVATE)?;
         if page.advise(libc::MADV_WIPEONFORK) {
             return Some(page);
         }
@@ -46,12 +46,17 @@ impl Page {
     }
 
     pub(super) fn for_secret() -> Option<Self> {
-        let page = Self::map()?;
+        let page = Self::map(libc::MAP_PRIVATE)?;
         page.advise(libc::MADV_DONTDUMP);
         // Where RLIMIT_MEMLOCK does not allow it, the PIN works all the same.
         // SAFETY: the page is mapped.
         unsafe { libc::mlock(page.0.as_ptr().cast(), Self::SIZE) };
         Some(page)
+    }
+
+    /// One that forked children share.
+    pub(super) fn shared() -> Option<Self> {
+        Self::map(libc::MAP_SHARED)
     }
 
     fn advise(&self, advice: libc::c_int) -> bool {

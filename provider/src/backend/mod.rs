@@ -69,6 +69,8 @@ pub enum Found {
 /// Who can be asked for a PIN during one call.
 pub struct Login<'a, 'p> {
     passphrase: Option<&'a mut Passphrase<'p>>,
+    /// `pin-prompt`, too.
+    prompts: bool,
 }
 
 impl<'a, 'p> Login<'a, 'p> {
@@ -76,12 +78,29 @@ impl<'a, 'p> Login<'a, 'p> {
     pub fn interactive(passphrase: &'a mut Passphrase<'p>) -> Self {
         Self {
             passphrase: Some(passphrase),
+            prompts: true,
         }
     }
 
-    /// Nobody: at a signature OpenSSL offers no prompt.
+    /// `pin-prompt` only: at a signature OpenSSL offers no prompt.
     pub fn unattended() -> Login<'static, 'static> {
-        Login { passphrase: None }
+        Login {
+            passphrase: None,
+            prompts: true,
+        }
+    }
+
+    /// Nobody.
+    pub fn nobody() -> Login<'static, 'static> {
+        Login {
+            passphrase: None,
+            prompts: false,
+        }
+    }
+
+    /// Whether `pin-prompt` may ask.
+    pub fn prompts(&self) -> bool {
+        self.prompts
     }
 
     /// Asks for the PIN of `what`; `None` if nobody can be asked or nothing was answered.

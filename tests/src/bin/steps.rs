@@ -1,13 +1,13 @@
 //! One process that loads keys and signs in the order it is told, while files change under it.
 //!
-//! `steps STEP…`, each of
+//! `steps STEP…`, or `steps -` with a step on each line of standard input; a step is
 //! `load=FILE` (a reference PEM), `sign` (with the key loaded last), `write=FILE=TEXT` (a private
 //! file, such as one with a PIN), `remove=FILE`. Prints `ok` or `failed: …` for each load and
 //! signature, and ends with status 0.
 
 #![forbid(unsafe_code)]
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::{env, fs};
 
@@ -17,8 +17,16 @@ use openssl::pkey::{PKey, Private};
 use openssl::sign::{Signer, Verifier};
 
 fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments[..] {
+        [ref only] if only == "-" => follow(io::stdin().lines().map(|line| line.expect("a step"))),
+        _ => follow(arguments.into_iter()),
+    }
+}
+
+fn follow(steps: impl Iterator<Item = String>) {
     let mut key = None;
-    for step in env::args().skip(1) {
+    for step in steps {
         let (verb, object) = step.split_once('=').unwrap_or((&step, ""));
         match verb {
             "load" => match load(object) {

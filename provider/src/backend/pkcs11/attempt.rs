@@ -4,8 +4,8 @@ use cryptoki::error::Error as CryptokiError;
 
 use super::failure::{failed, is_loss};
 use super::sessions::Lease;
-use super::token::Token;
-use crate::error::{Error, Result};
+use super::token::{Loss, Token};
+use crate::error::{Error, Reason, Result};
 
 /// Why an attempt failed: in a call, which a new session may mend, or for good.
 pub enum Failure {
@@ -33,6 +33,14 @@ impl Failure {
             error,
         }
     }
+
+    /// The error, if it has one of these reasons; else it remains a failure.
+    pub fn if_for(self, reasons: &[Reason]) -> Attempt<Error> {
+        match self {
+            Self::Final(error) if reasons.contains(&error.reason()) => Ok(error),
+            other => Err(other),
+        }
+    }
 }
 
 /// One object of many: that it can't be read is its own matter, but a lost session is everybody's.
@@ -51,30 +59,50 @@ pub fn passing_over<T>(outcome: Attempt<T>) -> Attempt<Result<T>> {
 /// device turns out to be lost, everything is begun anew, once.
 pub fn attempt<T>(
     token: &'static Token,
-    mut log_in: impl FnMut() -> Result<()>,
+    mut log_in: impl FnMut() -> Attempt<()>,
     mut work: impl FnMut(&Lease) -> Attempt<T>,
 ) -> Result<T> {
     let mut is_first = true;
     loop {
-        log_in()?;
-        let session = Lease::take(token)?;
-        let (attempted, error) = match work(&session) {
+        let (attempted, error) = match once(token, &mut log_in, &mut work) {
             Ok(done) => return Ok(done),
+            Err(Failure::Final(error)) => return Err(error),
             Err(Failure::Call { attempted, error }) => (attempted, error),
-            Err(Failure::Final(error)) => {
-                session.discard();
-                return Err(error);
-            }
         };
-        let lost = is_loss(&error);
-        match lost {
-            true => token.lose(session.epoch, &error),
-            // An operation may still be active on it.
-            false => session.discard(),
-        }
-        if !lost || !is_first {
+        if !token.has_lost(&error) || !is_first {
             return Err(failed(&attempted, &error));
         }
         is_first = false;
+    }
+}
+
+fn once<T>(
+    token: &'static Token,
+    log_in: &mut impl FnMut() -> Attempt<()>,
+    work: &mut impl FnMut(&Lease) -> Attempt<T>,
+) -> Attempt<T> {
+    token.expect_same_card();
+    let epoch = token.sessions().epoch();
+    let logged_in = log_in().inspect_err(|failure| lose(token, epoch, failure).heal());
+    logged_in?;
+    let session = Lease::take(token)?;
+    let outcome = work(&session);
+    match &outcome {
+        Ok(_) => token.is_here(),
+        Err(failure) => {
+            let loss = lose(token, session.epoch, failure);
+            // An operation may still be active on it.
+            session.discard();
+            loss.heal();
+        }
+    }
+    outcome
+}
+
+/// What belongs to `epoch` is lost, if the failure says so.
+fn lose(token: &'static Token, epoch: u64, failure: &Failure) -> Loss {
+    match failure {
+        Failure::Call { error, .. } if token.has_lost(error) => token.lose(epoch, error),
+        _ => Loss::none(),
     }
 }

@@ -1,5 +1,9 @@
 //! The tokens that a URI may mean, over all modules.
 
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
 use cryptoki::slot::TokenInfo;
 use ossl_shim::process::AppendOnly;
 
@@ -16,51 +20,94 @@ use crate::uri::pkcs11::TokenPattern;
 /// How many modules' faults an error repeats; the log has all.
 const FAULTS: usize = 2;
 
+/// How often it is looked for a token that is not there: a card is away for a moment when another
+/// process that used it ends.
+const LOOKS: usize = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
 /// The tokens that the URI does not exclude, each once. A module that can't be used disturbs only
 /// those who need it.
 pub fn candidates(config: &Config, uri: &Pkcs11Uri) -> Result<Vec<Present>> {
     let files = choice::files(config, uri)?;
-    let mut there = Vec::new();
-    let mut matching: Vec<Present> = Vec::new();
-    let mut faults = Vec::new();
-    let mut alike = None;
-    for file in &files {
-        let tokens = match registry::open(file).and_then(|module| module.tokens()) {
-            Ok(tokens) => tokens,
-            Err(fault) => {
-                faults.push(fault);
-                continue;
+    let modules = || files.iter().filter_map(|file| registry::open(file).ok());
+    let before: Vec<_> = modules()
+        .map(|module| (module, module.life_number()))
+        .collect();
+    let mut seen = Seen::of(uri, &files);
+    for look in 1..LOOKS {
+        if !seen.is_nothing() {
+            break;
+        }
+        match look {
+            // One may have lost its service (pcscd) before this call, and not see it again. One that
+            // serves somebody has not.
+            1 => before
+                .iter()
+                .for_each(|(module, life)| module.restart_if_unused(*life)),
+            _ => thread::sleep(BETWEEN_LOOKS),
+        }
+        seen = Seen::of(uri, &files);
+    }
+    if !seen.matching.is_empty() {
+        for fault in seen.faults.into_iter().chain(seen.alike) {
+            warn_once(&format!("{fault} [going on without it]"));
+        }
+        return Ok(seen.matching);
+    }
+    if let Some(alike) = seen.alike {
+        return Err(alike);
+    }
+    if seen.there.is_empty() && !seen.faults.is_empty() {
+        return Err(first_of(seen.faults));
+    }
+    Err(nothing_matches(uri, &seen.there, &seen.faults))
+}
+
+/// What one look at all modules shows.
+#[derive(Default)]
+struct Seen {
+    /// The names of the tokens that are there.
+    there: Vec<String>,
+    matching: Vec<Present>,
+    /// Two that can't be told apart.
+    alike: Option<Error>,
+    faults: Vec<Error>,
+}
+
+impl Seen {
+    fn of(uri: &Pkcs11Uri, files: &[PathBuf]) -> Self {
+        let mut seen = Self::default();
+        for file in files {
+            match registry::open(file).and_then(|module| module.tokens()) {
+                Ok(tokens) => seen.add(uri, &tokens),
+                Err(fault) => seen.faults.push(fault),
             }
-        };
-        for present in &tokens {
+        }
+        seen
+    }
+
+    /// The tokens of one module.
+    fn add(&mut self, uri: &Pkcs11Uri, tokens: &[Present]) {
+        for present in tokens {
             // One token may be seen through several modules (p11-kit's proxy beside its own).
             let identity = &present.token.identity;
             let is_known = |known: &Present| known.token.identity == *identity;
-            if matching.iter().any(is_known) || !is_meant(&uri.token, &present.info) {
+            if self.matching.iter().any(is_known) || !is_meant(&uri.token, &present.info) {
                 continue;
             }
-            there.push(identity.to_string());
+            self.there.push(identity.to_string());
             match matches(&uri.token, present) {
                 Ok(false) => {}
-                Ok(true) if has_twin(present, &tokens) => alike = Some(twins(uri, present)),
-                Ok(true) => matching.push(present.clone()),
-                Err(fault) => faults.push(fault),
+                Ok(true) if has_twin(present, tokens) => self.alike = Some(twins(uri, present)),
+                Ok(true) => self.matching.push(present.clone()),
+                Err(fault) => self.faults.push(fault),
             }
         }
     }
-    if !matching.is_empty() {
-        for fault in faults.into_iter().chain(alike) {
-            warn_once(&format!("{fault} [going on without it]"));
-        }
-        return Ok(matching);
+
+    fn is_nothing(&self) -> bool {
+        self.matching.is_empty() && self.alike.is_none()
     }
-    if let Some(alike) = alike {
-        return Err(alike);
-    }
-    if there.is_empty() && !faults.is_empty() {
-        return Err(first_of(faults));
-    }
-    Err(nothing_matches(uri, &there, &faults))
 }
 
 /// Whether another token of the module has the same label, serial number and so on: they can't be

@@ -65,6 +65,14 @@ pub fn is_loss(error: &CryptokiError) -> bool {
     )
 }
 
+/// The same of a card: that is all that OpenSC says when pcscd was restarted.
+pub fn may_be_loss_of_card(error: &CryptokiError) -> bool {
+    matches!(
+        code(error),
+        Some(RvError::GeneralError | RvError::FunctionFailed)
+    )
+}
+
 /// Whether a loss (see [`is_loss`]) is one of the login or of an object only.
 pub fn leaves_sessions_open(error: &CryptokiError) -> bool {
     matches!(

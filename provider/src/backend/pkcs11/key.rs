@@ -31,7 +31,7 @@ pub struct Pkcs11Key {
     may_sign: bool,
     abilities: Abilities,
     always_authenticate: bool,
-    /// It was found without a login: the token may do without one for this key.
+    /// It was found without a login: the token does without one for this key.
     shows_to_everybody: bool,
     policy: PinPolicy,
     /// Where the key is now, in this process.
@@ -177,11 +177,6 @@ impl Pkcs11Key {
         Failure::Final(Error::new(reason, message))
     }
 
-    /// Whether a signature is tried although there is no PIN for a login.
-    fn may_go_without(&self, error: &Error) -> bool {
-        self.shows_to_everybody && error.reason() == Reason::PinRequired
-    }
-
     #[track_caller]
     fn not_verified(&self, problem: &str) -> Error {
         Error::new(
@@ -232,12 +227,12 @@ impl HardwareKey for Pkcs11Key {
         let plan = self.abilities.plan(&self.public, scheme, input);
         let plan = plan.map_err(|error| error.within(&self.attempted()))?;
         // In a forked child and after a loss this is where the PIN is asked for again.
+        let mut may_go_without = self.shows_to_everybody;
         let log_in = || {
-            let nobody = &mut Login::unattended();
-            match log_in(self.token, &self.policy, None, nobody) {
-                Err(error) if self.may_go_without(&error) => Ok(()),
-                other => other,
+            if std::mem::take(&mut may_go_without) {
+                return Ok(());
             }
+            log_in(self.token, &self.policy, None, &mut Login::unattended())
         };
         attempt(self.token, log_in, |session| {
             self.follow(&plan, scheme, session, signature)

@@ -1,7 +1,7 @@
 //! Everything on the tokens: listing it, and searching it for what is in the objects (subject, issuer
 //! and serial number, fingerprint, label).
 
-use super::attempt::{Attempt, attempt, passing_over};
+use super::attempt::{Attempt, Failure, attempt, passing_over};
 use super::halves::{is_half_of_another, public_half};
 use super::key::Pkcs11Key;
 use super::login::still_logged_in;
@@ -150,10 +150,8 @@ impl Request<'_> {
 }
 
 /// What is public can be listed all the same.
-fn without_pin(error: Error) -> Result<()> {
-    if error.reason() != Reason::PinRequired {
-        return Err(error);
-    }
+fn without_pin(failure: Failure) -> Attempt<()> {
+    let error = failure.if_for(&[Reason::PinRequired])?;
     log::warn!("listing without a login: {error}");
     Ok(())
 }

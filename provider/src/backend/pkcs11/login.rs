@@ -9,8 +9,9 @@ use cryptoki::slot::TokenInfo;
 use p11_raw::User;
 
 use super::attempt::{Attempt, Failure};
-use super::failure::{code, failed};
-use super::pins::{Sourced, pin_for, refuse};
+use super::failure::code;
+use super::login_lock::LoginLock;
+use super::pins::{PinMark, Sourced, pin_for, refuse, unless_refused};
 use super::sessions::{Lease, LoginState};
 use super::token::Token;
 use crate::backend::Login;
@@ -23,7 +24,7 @@ pub fn log_in(
     policy: &PinPolicy,
     given: Option<&Pin>,
     login: &mut Login<'_, '_>,
-) -> Result<()> {
+) -> Attempt<()> {
     let sessions = token.sessions();
     if sessions.login() != LoginState::LoggedOut {
         return Ok(());
@@ -34,48 +35,95 @@ pub fn log_in(
     if sessions.login() != LoginState::LoggedOut {
         return Ok(());
     }
-    let session = Lease::take(token)?;
-    let epoch = session.epoch;
-    let info = token
-        .info()
-        .inspect_err(|_| sessions.lose(token.module, epoch, true))?;
-    let state = match (info.login_required(), info.protected_authentication_path()) {
-        (false, _) => LoginState::NotNeeded,
-        (true, true) => LoginState::ByPinPad,
-        (true, false) => LoginState::ByPin,
-    };
-    if state == LoginState::ByPinPad {
-        log::warn!("{} waits for its PIN on its own keypad", token.identity);
-        c_login(token, &session, User::User, None)?;
-    }
-    if state == LoginState::ByPin {
-        check_state(token, &info, policy)?;
-        let pin = pin_for(token, policy, given, login, since)?;
-        let accepted = c_login(token, &session, User::User, Some(&pin))?;
-        if policy.keep && accepted {
-            token.pins.keep(pin.value);
+    let info = token.info()?;
+    let by_pin_pad = info.protected_authentication_path();
+    let (session, state) = match info.login_required() {
+        false => (Lease::take(token)?, LoginState::NotNeeded),
+        true if by_pin_pad => {
+            log::warn!("{} waits for its PIN on its own keypad", token.identity);
+            let session = Lease::take(token)?;
+            c_login(token, &session, User::User, None)?;
+            (session, LoginState::ByPinPad)
         }
-    }
+        true => by_pin(token, policy, |policy| {
+            pin_for(token, policy, given, login, since)
+        })?,
+    };
+    let epoch = session.epoch;
     session.become_anchor();
     sessions.set_login(epoch, state);
     Ok(())
 }
 
+/// One login with the PIN from `source`.
+fn by_pin(
+    token: &'static Token,
+    policy: &PinPolicy,
+    source: impl FnOnce(&PinPolicy) -> Result<Sourced>,
+) -> Attempt<(Lease, LoginState)> {
+    // Nobody is asked for a PIN that can't be sent.
+    check_state(token, policy)?;
+    let pin = source(policy)?;
+    unless_refused(token, &pin)?;
+    let _lock = LoginLock::take(token);
+    token.bring_up_to_date();
+    check_state(token, policy)?;
+    // By another process of the family meanwhile.
+    unless_refused(token, &pin)?;
+    let session = Lease::take(token)?;
+    let state = match c_login(token, &session, User::User, Some(&pin))? {
+        true => LoginState::ByPin(Some(PinMark::of(token, &pin.value))),
+        false => LoginState::ByPin(None),
+    };
+    if policy.keep && state != LoginState::ByPin(None) {
+        token.pins.keep(pin.value);
+    }
+    Ok((session, state))
+}
+
 /// The login that a key wants between the start and the end of each signature
 /// (CKA_ALWAYS_AUTHENTICATE). OpenSSL offers no prompt there.
-pub fn log_in_for_key(token: &'static Token, session: &Lease, policy: &PinPolicy) -> Result<()> {
-    let pin = match token.sessions().login() {
-        LoginState::ByPinPad => None,
-        _ => {
-            let nobody = &mut Login::unattended();
-            Some(pin_for(token, policy, None, nobody, Instant::now())?)
+pub fn log_in_for_key(token: &'static Token, session: &Lease, policy: &PinPolicy) -> Attempt<()> {
+    let state = token.sessions().login();
+    if state == LoginState::ByPinPad {
+        c_login(token, session, User::ContextSpecific, None)?;
+        return Ok(());
+    }
+    let pin = pin_for(
+        token,
+        policy,
+        None,
+        &mut Login::unattended(),
+        Instant::now(),
+    )?;
+    let _lock = LoginLock::take(token);
+    unless_refused(token, &pin)?;
+    match state {
+        // The flags of a token that the user is logged in to tell nothing: modules don't ask the card
+        // then. But this PIN is good.
+        LoginState::ByPin(Some(accepted)) if accepted == PinMark::of(token, &pin.value) => {}
+        // It was changed at its source: the login of the user tells whether it is good, under all
+        // precautions.
+        LoginState::ByPin(Some(_)) => {
+            return Err(Failure::Call {
+                attempted: format!("logging in to {}", token.identity),
+                error: logged_out(Function::Login),
+            });
         }
-    };
-    c_login(token, session, User::ContextSpecific, pin.as_ref()).map(drop)
+        _ => check_state(token, policy)?,
+    }
+    c_login(token, session, User::ContextSpecific, Some(&pin))?;
+    Ok(())
 }
 
 /// The flags of the token, before a PIN is spent.
-fn check_state(token: &Token, info: &TokenInfo, policy: &PinPolicy) -> Result<()> {
+fn check_state(token: &'static Token, policy: &PinPolicy) -> Result<()> {
+    let mut info = token.info()?;
+    if spends_last(&info, policy) || info.user_pin_locked() {
+        // OpenSC goes on saying so after a good login.
+        token.restart();
+        info = token.info()?;
+    }
     let locked = |problem: &str, cure: &str| {
         let identity = &token.identity;
         Err(Error::new(
@@ -89,7 +137,7 @@ fn check_state(token: &Token, info: &TokenInfo, policy: &PinPolicy) -> Result<()
             "unblock it with the PUK or the security officer's PIN",
         );
     }
-    if info.user_pin_final_try() && !policy.spend_final_try {
+    if spends_last(&info, policy) {
         return locked(
             "only the last try of the PIN is left (CKF_USER_PIN_FINAL_TRY)",
             "log in once with the token's own tool to be sure of the PIN, or set pin-final-try = \
@@ -106,13 +154,17 @@ fn check_state(token: &Token, info: &TokenInfo, policy: &PinPolicy) -> Result<()
     Ok(())
 }
 
+fn spends_last(info: &TokenInfo, policy: &PinPolicy) -> bool {
+    info.user_pin_final_try() && !policy.spend_final_try
+}
+
 /// `Ok(false)` if somebody else in this process had logged in, so that the PIN was not looked at.
 fn c_login(
     token: &'static Token,
     session: &Lease,
     user: User,
     pin: Option<&Sourced>,
-) -> Result<bool> {
+) -> Attempt<bool> {
     let raw = token.module.raw();
     let outcome = raw.login(session, user, pin.map(|pin| &*pin.value));
     let Err(error) = outcome else {
@@ -130,16 +182,18 @@ fn c_login(
     }
     let tries = tries_left(token).unwrap_or_default();
     let origin = pin.map_or("of its own PIN pad", |pin| pin.origin.as_str());
-    let attempted = format!(
-        "logging in to {} with the PIN {origin}{tries}",
-        token.identity
-    );
-    Err(failed(&attempted, &error))
+    Err(Failure::Call {
+        attempted: format!(
+            "logging in to {} with the PIN {origin}{tries}",
+            token.identity
+        ),
+        error,
+    })
 }
 
 /// What the token tells of its tries after a refusal.
 fn tries_left(token: &'static Token) -> Option<&'static str> {
-    let info = token.info().ok()?;
+    let info = token.info_where_it_was()?;
     if info.user_pin_locked() {
         Some(" (the PIN is locked now)")
     } else if info.user_pin_final_try() {
@@ -157,8 +211,12 @@ pub fn still_logged_in(token: &Token, session: &Lease) -> Attempt<()> {
     match token.module.raw().is_logged_in(session) {
         Ok(false) if by_pin => Err(Failure::Call {
             attempted: format!("searching {}", token.identity),
-            error: CryptokiError::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects),
+            error: logged_out(Function::FindObjects),
         }),
         _ => Ok(()),
     }
+}
+
+fn logged_out(function: Function) -> CryptokiError {
+    CryptokiError::Pkcs11(RvError::UserNotLoggedIn, function)
 }

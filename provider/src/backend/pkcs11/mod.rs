@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `choice` | which modules a URI means, and which files they are |
 //! | `registry` | the modules of this process, opened at first use and never closed |
-//! | `module` | one module: initialisation in each process, its slots |
+//! | `module` | one module: its slots and tokens |
+//! | `life` | initialisation in each process, and again where nothing else heals |
 //! | `elf` | for which machine a module is |
 //! | `token` | one token: identity, sessions, PIN memory |
 //! | `sessions` | the pool of sessions of a token |
 //! | `login` | one login, however many threads want it; no PIN is spent twice |
+//! | `login_lock` | between processes: nobody else logs in meanwhile |
 //! | `pins` | which PIN is sent, and which never again |
 //! | `attempt` | recovery: what is lost is begun anew, once |
 //! | `candidates` | the tokens that a URI may mean |
@@ -29,8 +31,10 @@ mod elf;
 mod failure;
 mod halves;
 mod key;
+mod life;
 mod listing;
 mod login;
+mod login_lock;
 mod mechanisms;
 mod module;
 mod names;

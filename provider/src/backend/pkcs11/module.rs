@@ -1,8 +1,7 @@
 //! One PKCS#11 module.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
+use std::sync::{Mutex, PoisonError};
 
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::slot::{SlotInfo, TokenInfo};
@@ -11,6 +10,8 @@ use p11_raw::SlotId;
 
 use super::elf::foreign_machine;
 use super::failure::{code, describe, failed};
+use super::life::{AskedByItself, InUse, Life, LifeNumber};
+use super::sessions::Sessions;
 use super::token::{Identity, Token};
 use crate::error::{Error, Reason, Result};
 
@@ -26,7 +27,7 @@ pub struct Module {
     pub file: FileId,
     path: PathBuf,
     raw: p11_raw::Module,
-    start: PerProcess<Start>,
+    life: PerProcess<Life>,
     tokens: AppendOnly<Token>,
     /// Only one thread adds a token.
     adding: PerProcess<Mutex<()>>,
@@ -39,22 +40,6 @@ pub struct Present {
     pub slot_info: SlotInfo,
     pub info: TokenInfo,
     pub token: &'static Token,
-}
-
-/// Initialisation in one process. No lock is held across C_Initialize: a module that uses OpenSSL
-/// itself (SoftHSM) reads openssl.cnf there and comes back to us.
-#[derive(Default)]
-struct Start {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum State {
-    #[default]
-    NotStarted,
-    Starting(ThreadId),
-    Started,
 }
 
 impl Module {
@@ -85,85 +70,64 @@ impl Module {
             file,
             path: path.to_owned(),
             raw: p11_raw::Module::open(path).map_err(unusable)?,
-            start: PerProcess::new(),
+            life: PerProcess::new(),
             tokens: AppendOnly::new(),
             adding: PerProcess::new(),
         })
     }
 
     /// The module, initialised in this process.
-    pub fn started(&self) -> Result<&p11_raw::Module> {
-        let start = self.start.get(Start::default);
-        let me = thread::current().id();
-        let mut state = start.lock();
-        loop {
-            match *state {
-                State::Started => return Ok(&self.raw),
-                State::NotStarted => break,
-                State::Starting(thread) if thread == me => {
-                    return Err(Error::new(
-                        Reason::ModuleUnavailable,
-                        format!(
-                            "the PKCS#11 module {} asked for a hardware key while it was being \
-                             initialised; give the program that the module serves an openssl.cnf \
-                             without this key",
-                            self.path.display()
-                        ),
-                    ));
-                }
-                State::Starting(_) => {
-                    let waited = start.changed.wait(state);
-                    state = waited.unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        }
-        *state = State::Starting(me);
-        drop(state);
-        let outcome = self.initialize();
-        *start.lock() = match outcome {
-            Ok(()) => State::Started,
-            Err(_) => State::NotStarted,
+    pub fn started(&self) -> Result<InUse<'_>> {
+        let path = self.path.display();
+        let problem = match self.life().started(&self.raw) {
+            Ok(Ok(module)) => return Ok(module),
+            Ok(Err(error)) => format!(
+                "initialising the PKCS#11 module {path}: {}; check the module's own configuration and \
+                 this user's rights to it (SoftHSM: SOFTHSM2_CONF and its token directory; cards: \
+                 pcscd)",
+                describe(&error)
+            ),
+            Err(AskedByItself) => format!(
+                "the PKCS#11 module {path} asked for a hardware key while it was being initialised; \
+                 give the program that the module serves an openssl.cnf without this key"
+            ),
         };
-        start.changed.notify_all();
-        outcome.map(|()| &self.raw)
+        Err(Error::new(Reason::ModuleUnavailable, problem))
     }
 
     /// Someone else finalised the module: it is to be initialised again.
     pub fn was_finalized(&self) {
-        let start = self.start.get(Start::default);
-        let mut state = start.lock();
-        if *state == State::Started {
-            *state = State::NotStarted;
+        self.life().was_finalized();
+    }
+
+    /// What it is in now, for [`Self::restart`].
+    pub fn life_number(&self) -> LifeNumber {
+        self.life().number()
+    }
+
+    /// C_Finalize and C_Initialize, unless that was done since `seen`, or somebody uses the module.
+    /// Its tokens lose their sessions and logins in this process. Whether it was restarted.
+    pub fn restart(&self, seen: LifeNumber) -> bool {
+        log::debug!("restarting {}", self.path.display());
+        let forget = || Sessions::forget_all(self.tokens.iter().map(Token::sessions));
+        self.life().restart(&self.raw, seen, forget)
+    }
+
+    /// The same, unless a token of it has sessions.
+    pub fn restart_if_unused(&self, seen: LifeNumber) {
+        let mut tokens = self.tokens.iter();
+        if tokens.all(|token| !token.sessions().are_open()) {
+            self.restart(seen);
         }
     }
 
-    fn initialize(&self) -> Result<()> {
-        match self.raw.initialize() {
-            Ok(()) => {
-                log::debug!("initialised {}", self.path.display());
-                Ok(())
-            }
-            // Another user of the module in this process did it.
-            Err(error) if code(&error) == Some(RvError::CryptokiAlreadyInitialized) => Ok(()),
-            Err(error) => {
-                let path = self.path.display();
-                Err(Error::new(
-                    Reason::ModuleUnavailable,
-                    format!(
-                        "initialising the PKCS#11 module {path}: {}; check the module's own \
-                         configuration and this user's rights to it (SoftHSM: SOFTHSM2_CONF and \
-                         its token directory; cards: pcscd)",
-                        describe(&error)
-                    ),
-                ))
-            }
-        }
+    fn life(&self) -> &Life {
+        self.life.get(Life::default)
     }
 
     /// The tokens that are there now.
     pub fn tokens(&'static self) -> Result<Vec<Present>> {
-        let raw = self.started()?;
-        let slots = match raw.slots_with_token() {
+        let slots = match self.started()?.slots_with_token() {
             Err(error) if code(&error) == Some(RvError::CryptokiNotInitialized) => {
                 self.was_finalized();
                 self.started()?.slots_with_token()
@@ -176,6 +140,7 @@ impl Module {
                 &error,
             )
         })?;
+        let _in_use = self.started()?;
         let listed = slots.into_iter().filter_map(|slot| self.present(slot));
         let mut present: Vec<Present> = listed.collect();
         let is_unlisted = |token: &&'static Token| {
@@ -221,7 +186,11 @@ impl Module {
         }
     }
 
-    /// The module for what was begun after [`Self::started`].
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The module for what is done on a session.
     pub fn raw(&self) -> &p11_raw::Module {
         &self.raw
     }
@@ -229,11 +198,5 @@ impl Module {
     pub fn library_info(&self) -> Result<cryptoki::context::Info> {
         let info = self.started()?.info();
         info.map_err(|error| failed(&format!("reading {}", self.path.display()), &error))
-    }
-}
-
-impl Start {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,10 +1,11 @@
 //! Which PIN is sent to a token, and which never again.
 
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU64;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use ossl_shim::process::AppendOnly;
+use ossl_shim::process::{AppendOnly, FamilySet};
 
 use super::token::Token;
 use crate::backend::Login;
@@ -29,26 +30,48 @@ impl KeptPins {
     }
 }
 
-/// Keyed hashes of refused PINs, each with its token, through whatever module it was sent. A child
-/// must not spend a PIN that its parent knows to be wrong.
-static REFUSED: AppendOnly<u64> = AppendOnly::new();
+/// What is remembered of a PIN for a token: a keyed hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PinMark(NonZeroU64);
+
+impl PinMark {
+    /// SipHash with a key of this process (and its children).
+    pub fn of(token: &Token, pin: &Pin) -> Self {
+        static KEY: OnceLock<RandomState> = OnceLock::new();
+        let key = KEY.get_or_init(RandomState::new);
+        let identity = &token.identity;
+        let hash = key.hash_one((identity.to_string(), &identity.model, &**pin));
+        Self(NonZeroU64::new(hash).unwrap_or(NonZeroU64::MIN))
+    }
+}
+
+/// The marks of refused PINs, through whatever module they were sent. A child must not spend a PIN that
+/// its parent, or a sibling, knows to be wrong.
+static REFUSED: FamilySet = FamilySet::new();
 
 /// The token refused the PIN: it gets it no more from this process.
 pub fn refuse(token: &Token, pin: &Pin) {
-    REFUSED.push(keyed_hash(token, pin));
+    REFUSED.insert(PinMark::of(token, pin).0);
 }
 
 fn is_refused(token: &Token, pin: &Pin) -> bool {
-    let hash = keyed_hash(token, pin);
-    REFUSED.iter().any(|refused| *refused == hash)
+    REFUSED.contains(PinMark::of(token, pin).0)
 }
 
-/// SipHash with a key of this process (and its children).
-fn keyed_hash(token: &Token, pin: &Pin) -> u64 {
-    static KEY: OnceLock<RandomState> = OnceLock::new();
-    let key = KEY.get_or_init(RandomState::new);
-    let identity = &token.identity;
-    key.hash_one((identity.to_string(), &identity.model, &**pin))
+/// An error if the token refused this PIN before.
+pub fn unless_refused(token: &Token, pin: &Sourced) -> Result<()> {
+    if !is_refused(token, &pin.value) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Reason::PinRefused,
+        format!(
+            "logging in to {}: the PIN {} was refused before, and this process does not send it \
+             again; correct it at its source, then restart the program if that PIN was only set on \
+             the token since",
+            token.identity, pin.origin
+        ),
+    ))
 }
 
 /// A PIN with where it came from, for messages.
@@ -77,22 +100,10 @@ pub fn pin_for(
     login: &mut Login<'_, '_>,
     since: Instant,
 ) -> Result<Sourced> {
-    let pin = match given.and_then(|pin| Pin::copied(pin)) {
-        Some(pin) => Sourced::new(pin, "from the URI"),
-        None => unless_given(token, policy, login, since)?,
-    };
-    if is_refused(token, &pin.value) {
-        return Err(Error::new(
-            Reason::PinRefused,
-            format!(
-                "logging in to {}: the PIN {} was refused before, and this process does not \
-                 send it again; correct it at its source, then restart the program if that PIN was \
-                 only set on the token since",
-                token.identity, pin.origin
-            ),
-        ));
+    match given.and_then(|pin| Pin::copied(pin)) {
+        Some(pin) => Ok(Sourced::new(pin, "from the URI")),
+        None => unless_given(token, policy, login, since),
     }
-    Ok(pin)
 }
 
 /// From the source, the copy kept of it, the program's prompt, or our own.
@@ -126,7 +137,7 @@ fn unless_given(
         return Ok(Sourced::new(pin, "from the program's prompt"));
     }
     let attempted = format!("logging in to {identity}");
-    if let Some(prompt) = &policy.prompt {
+    if let Some(prompt) = policy.prompt.as_ref().filter(|_| login.prompts()) {
         if let Some(problem) = problem {
             log::warn!("{attempted}: {problem}; asking instead");
         }

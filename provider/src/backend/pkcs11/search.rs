@@ -149,14 +149,21 @@ impl Request<'_> {
                 return Ok(found);
             }
         }
-        // Some keys are there for everybody (slot 9e of a PIV card): without a PIN we try.
+        // Some keys are there for everybody (slot 9e of a PIV card): nobody is asked for a PIN for them.
         let no_pin = Cell::new(None);
-        let log_in = || match self.log_in(token, login) {
-            Err(error) if error.reason() == Reason::PinRequired => {
-                no_pin.set(Some(error));
-                Ok(())
+        let log_in = || {
+            let Err(failure) = self.log_in(token, &mut Login::nobody()) else {
+                return Ok(());
+            };
+            failure.if_for(&[Reason::PinRequired, Reason::PinSourceUnusable])?;
+            if self.shows_key(token)? {
+                return Ok(());
             }
-            other => other,
+            let Err(failure) = self.log_in(token, login) else {
+                return Ok(());
+            };
+            no_pin.set(Some(failure.if_for(&[Reason::PinRequired])?));
+            Ok(())
         };
         attempt(token, log_in, |session| {
             let found = self.search(token, session)?;
@@ -174,6 +181,14 @@ impl Request<'_> {
         })
     }
 
+    /// Whether the one key is seen without a login.
+    fn shows_key(&self, token: &'static Token) -> Attempt<bool> {
+        let session = Lease::take(token)?;
+        let objects = self.objects(token, &session)?;
+        let is_key = |object: &&Object| object.class == ObjectType::Private;
+        Ok(self.wanted.private && objects.iter().filter(is_key).count() == 1)
+    }
+
     pub fn uri(&self) -> &Pkcs11Uri {
         self.uri
     }
@@ -186,7 +201,7 @@ impl Request<'_> {
         }
     }
 
-    pub fn log_in(&self, token: &'static Token, login: &mut Login<'_, '_>) -> Result<()> {
+    pub fn log_in(&self, token: &'static Token, login: &mut Login<'_, '_>) -> Attempt<()> {
         log_in(token, &self.policy.pin, self.uri.pin_value.as_ref(), login)
     }
 

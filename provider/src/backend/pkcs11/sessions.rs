@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use cryptoki::error::RvError;
 use p11_raw::{Session, SlotId};
 
-use super::failure::{code, describe, failed, is_loss};
+use super::failure::{code, describe, failed};
 use super::module::Module;
+use super::pins::PinMark;
 use super::token::Token;
 use crate::error::Result;
 
@@ -40,7 +41,10 @@ struct Pool {
     slot: Option<SlotId>,
     anchor: Option<Session>,
     idle: Vec<Session>,
+    /// How many of this epoch's are at work.
     leased: usize,
+    /// How many are at work, those of earlier epochs included.
+    at_work: usize,
     login: LoginState,
 }
 
@@ -51,14 +55,15 @@ pub enum LoginState {
     LoggedOut,
     /// The token asks for no login.
     NotNeeded,
-    ByPin,
+    /// By this PIN; none if somebody else in this process did it.
+    ByPin(Option<PinMark>),
     /// The token asks for the PIN itself (a protected authentication path).
     ByPinPad,
 }
 
 impl LoginState {
     pub fn by_pin(self) -> bool {
-        matches!(self, Self::ByPin | Self::ByPinPad)
+        matches!(self, Self::ByPin(_) | Self::ByPinPad)
     }
 }
 
@@ -71,6 +76,15 @@ impl Sessions {
     /// The slot that the sessions of this epoch are in.
     pub fn slot(&self) -> Option<SlotId> {
         self.pool().slot
+    }
+
+    pub fn are_open(&self) -> bool {
+        let pool = self.pool();
+        pool.at_work > 0 || pool.anchor.is_some() || !pool.idle.is_empty()
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.pool().epoch
     }
 
     pub fn login(&self) -> LoginState {
@@ -86,29 +100,56 @@ impl Sessions {
     }
 
     /// What belongs to `epoch` is lost; the next operation begins anew. Sessions are closed only if
-    /// they are `still_open`: their numbers may be those of somebody else's new sessions.
-    pub fn lose(&self, module: &Module, epoch: u64, still_open: bool) {
+    /// they are `still_open`: their numbers may be those of somebody else's new sessions. False if it
+    /// was known to be lost.
+    pub fn lose(&self, module: &Module, epoch: u64, still_open: bool) -> bool {
         let mut pool = self.pool();
         if pool.epoch != epoch {
-            return;
+            return false;
         }
-        let old = std::mem::take(&mut *pool);
-        pool.epoch = epoch + 1;
-        pool.first_open_epoch = match still_open {
-            true => old.first_open_epoch,
-            false => pool.epoch,
-        };
+        let old = pool.begin_anew(still_open);
+        // The module must not be finalised meanwhile.
+        pool.at_work += 1;
         drop(pool);
         if still_open {
             for session in old.idle.into_iter().chain(old.anchor) {
                 close(module, session);
             }
         }
+        self.pool().at_work -= 1;
         self.returned.notify_all();
+        true
+    }
+
+    /// The sessions of these tokens are gone, since their module is to be finalised. False, and nothing
+    /// done, if one is at work.
+    pub fn forget_all<'a>(all: impl Iterator<Item = &'a Self>) -> bool {
+        let mut pools: Vec<MutexGuard<'_, Pool>> = all.map(Self::pool).collect();
+        let is_idle = pools.iter().all(|pool| pool.at_work == 0);
+        if is_idle {
+            pools
+                .iter_mut()
+                .for_each(|pool| drop(pool.begin_anew(false)));
+        }
+        is_idle
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pool {
+    /// Begins the next epoch, and returns what was of this one.
+    fn begin_anew(&mut self, still_open: bool) -> Self {
+        let old = std::mem::take(self);
+        self.epoch = old.epoch + 1;
+        self.at_work = old.at_work;
+        self.first_open_epoch = match still_open {
+            true => old.first_open_epoch,
+            false => self.epoch,
+        };
+        old
     }
 }
 
@@ -138,7 +179,8 @@ impl Lease {
                 Some(slot) => slot,
                 None => token.locate()?,
             };
-            match token.module.started()?.open_session(slot) {
+            let module = token.module.started()?;
+            match module.open_session(slot) {
                 Ok(session) => {
                     let mut pool = sessions.pool();
                     if pool.epoch != epoch {
@@ -156,13 +198,15 @@ impl Lease {
                     if Instant::now() >= deadline {
                         return Err(opening_failed(token, &error));
                     }
+                    drop(module);
                     let pool = sessions.pool();
                     drop(sessions.returned.wait_timeout(pool, RETRY));
                 }
                 // The token may be in another slot now, or the module finalised by somebody else.
-                Err(error) if is_loss(&error) && !lost => {
+                Err(error) if token.has_lost(&error) && !lost => {
                     lost = true;
-                    token.lose(epoch, &error);
+                    drop(module);
+                    token.lose(epoch, &error).heal();
                 }
                 Err(error) => return Err(opening_failed(token, &error)),
             }
@@ -194,6 +238,7 @@ impl Lease {
 
     fn of(token: &'static Token, pool: &mut Pool, session: Session) -> Self {
         pool.leased += 1;
+        pool.at_work += 1;
         Self {
             module: token.module,
             sessions: token.sessions(),
@@ -204,7 +249,8 @@ impl Lease {
 
     /// Something failed in the middle: an operation may still be active on the session.
     pub fn discard(mut self) {
-        if let Some(session) = self.session.take() {
+        let is_open = self.epoch >= self.sessions.pool().first_open_epoch;
+        if let Some(session) = self.session.take().filter(|_| is_open) {
             close(self.module, session);
         }
     }
@@ -240,9 +286,11 @@ impl Drop for Lease {
             if let Some(session) = session.filter(|_| still_open) {
                 close(self.module, session);
             }
+            self.sessions.pool().at_work -= 1;
             return;
         }
         pool.leased -= 1;
+        pool.at_work -= 1;
         pool.idle.extend(session);
         drop(pool);
         self.sessions.returned.notify_one();

@@ -1,14 +1,18 @@
 //! One token.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::slot::TokenInfo;
 use ossl_shim::process::{PerProcess, user_id};
 use p11_raw::{Mechanisms, SlotId};
 
-use super::failure::{code, describe, failed, leaves_sessions_open};
+use super::failure::{code, describe, failed, is_loss, leaves_sessions_open, may_be_loss_of_card};
+use super::life::LifeNumber;
 use super::module::{Module, Present};
 use super::pins::KeptPins;
 use super::sessions::{Lease, Sessions};
@@ -60,12 +64,41 @@ impl fmt::Display for Identity {
     }
 }
 
+/// What is to be done about a loss when the caller is out of the module.
+#[must_use]
+pub struct Loss(Option<(&'static Module, LifeNumber)>);
+
+impl Loss {
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// After the loss of a card its module is begun anew: Yubico's shows the objects of the card that
+    /// was there before, whatever card is there now.
+    pub fn heal(self) {
+        if let Some((module, life)) = self.0 {
+            module.restart(life);
+        }
+    }
+}
+
+/// Nobody changes cards faster than this. (And pcscd looks for them every 400 ms.)
+const QUICKEST_HAND: Duration = Duration::from_millis(500);
+
+/// A card may be away for a moment: another process that ends resets it.
+const LOOKS: usize = 6;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
 /// A token of a module, for the life of the process, whether it is in its slot or not.
 pub struct Token {
     pub module: &'static Module,
     pub identity: Identity,
     pub pins: KeptPins,
     sessions: PerProcess<Sessions>,
+    /// Its slot says so: a card.
+    is_removable: AtomicBool,
+    /// When it was seen last, or did something for this process.
+    last_seen: PerProcess<Mutex<Option<Instant>>>,
     /// How it was found last.
     seen: PerProcess<Mutex<Option<Present>>>,
     mechanisms: PerProcess<OnceLock<Mechanisms>>,
@@ -78,6 +111,8 @@ impl Token {
             identity,
             pins: KeptPins::default(),
             sessions: PerProcess::new(),
+            is_removable: AtomicBool::new(false),
+            last_seen: PerProcess::new(),
             seen: PerProcess::new(),
             mechanisms: PerProcess::new(),
         }
@@ -91,6 +126,9 @@ impl Token {
     /// It was found in a slot: its sessions can be opened there without looking again.
     pub fn was_seen(&self, present: &Present) {
         self.sessions().found_in(present.slot);
+        let is_removable = present.slot_info.removable_device();
+        self.is_removable.store(is_removable, Ordering::Relaxed);
+        self.is_here();
         *self.seen() = Some(present.clone());
     }
 
@@ -123,26 +161,98 @@ impl Token {
         Ok(known.get_or_init(|| mechanisms))
     }
 
+    /// Whether the session, the login, the handle or the device is gone, so that beginning anew may help.
+    pub fn has_lost(&self, error: &CryptokiError) -> bool {
+        is_loss(error) || (self.is_removable() && may_be_loss_of_card(error))
+    }
+
+    /// It has just done something.
+    pub fn is_here(&self) {
+        if self.is_removable() {
+            *self.last_seen() = Some(Instant::now());
+        }
+    }
+
+    /// Another card may be in the reader by now, if there was time for a hand to put it there. Modules
+    /// don't notice in the middle of their work (OpenSC 0.23, yubico-piv-tool 2.7: when a third process
+    /// resets the new card, pcscd tells them of a reset only, and they send the PIN that they keep, and
+    /// sign); only if they are asked for their slots.
+    pub fn expect_same_card(&'static self) {
+        let last_seen = *self.last_seen();
+        let is_recent = |at: Instant| at.elapsed() < QUICKEST_HAND;
+        if !self.is_removable() || last_seen.is_none_or(is_recent) {
+            return;
+        }
+        let epoch = self.sessions().epoch();
+        let listed = self.module.started().map(|raw| raw.slots_with_token());
+        let is_same = listed.is_ok_and(|slots| slots.is_ok()) && self.info_where_it_was().is_some();
+        match is_same {
+            true => self.is_here(),
+            false => self.lose_card(epoch).heal(),
+        }
+    }
+
+    fn lose_card(&'static self, epoch: u64) -> Loss {
+        let life = self.module.life_number();
+        let is_news = self.sessions().lose(self.module, epoch, false);
+        Loss(is_news.then_some((self.module, life)))
+    }
+
+    fn last_seen(&self) -> MutexGuard<'_, Option<Instant>> {
+        let last_seen = self.last_seen.get(Mutex::default);
+        last_seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn is_removable(&self) -> bool {
+        self.is_removable.load(Ordering::Relaxed)
+    }
+
     /// What belongs to `epoch` is lost, as `error` tells.
-    pub fn lose(&self, epoch: u64, error: &CryptokiError) {
+    pub fn lose(&'static self, epoch: u64, error: &CryptokiError) -> Loss {
         log::info!("{}: {}; starting anew", self.identity, describe(error));
         if code(error) == Some(RvError::CryptokiNotInitialized) {
             self.module.was_finalized();
         }
-        self.sessions()
-            .lose(self.module, epoch, leaves_sessions_open(error));
+        let still_open = leaves_sessions_open(error);
+        if self.is_removable() && !still_open {
+            return self.lose_card(epoch);
+        }
+        self.sessions().lose(self.module, epoch, still_open);
+        Loss::none()
+    }
+
+    /// C_Finalize and C_Initialize, if nobody is in the module.
+    pub fn restart(&self) {
+        self.module.restart(self.module.life_number());
+    }
+
+    /// Before a PIN is sent: what the token says of its tries must be true.
+    pub fn bring_up_to_date(&self) {
+        // ykcs11 knows only of those that it spent itself since it connected to the card (as of
+        // yubico-piv-tool 2.7: C_GetTokenInfo asks ykpiv_get_pin_retries for what is stored).
+        if self.identity.manufacturer.starts_with("Yubico") {
+            self.restart();
+        }
     }
 
     /// What the token says of itself now. An error if another token is in its slot: that one must
     /// not get this one's PIN.
     pub fn info(&'static self) -> Result<TokenInfo> {
-        let slot = self.slot()?;
-        let info = self.module.started()?.token_info(slot);
-        let info = info.map_err(|error| failed(&format!("reading {}", self.identity), &error))?;
-        match Identity::of(&info) == self.identity {
-            true => Ok(info),
-            false => Err(self.gone()),
+        let epoch = self.sessions().epoch();
+        if let Some(info) = self.info_where_it_was() {
+            return Ok(info);
         }
+        self.sessions().lose(self.module, epoch, false);
+        let slot = self.locate()?;
+        let info = self.module.started()?.token_info(slot);
+        info.map_err(|error| failed(&format!("reading {}", self.identity), &error))
+    }
+
+    /// The same, unless it is in that slot no more.
+    pub fn info_where_it_was(&self) -> Option<TokenInfo> {
+        let slot = self.sessions().slot()?;
+        let info = self.module.started().ok()?.token_info(slot).ok()?;
+        (Identity::of(&info) == self.identity).then_some(info)
     }
 
     /// Where its sessions are, else where it is found. (SoftHSM lists a token no more whose login it
@@ -156,11 +266,27 @@ impl Token {
 
     /// Looks for the token in all slots.
     pub fn locate(&'static self) -> Result<SlotId> {
-        let present = self.module.tokens()?;
-        let found = present
-            .iter()
-            .find(|present| std::ptr::eq(present.token, self));
-        found.map(|present| present.slot).ok_or_else(|| self.gone())
+        let mut looks = 0;
+        loop {
+            let life = self.module.life_number();
+            let present = self.module.tokens();
+            let found = present.as_ref().ok().and_then(|present| {
+                let is_it = |present: &&Present| std::ptr::eq(present.token, self);
+                present.iter().find(is_it)
+            });
+            if let Some(found) = found {
+                return Ok(found.slot);
+            }
+            looks += 1;
+            match looks {
+                _ if !self.is_removable() => {
+                    return Err(present.err().unwrap_or_else(|| self.gone()));
+                }
+                LOOKS => return Err(present.err().unwrap_or_else(|| self.gone())),
+                1 => drop(self.module.restart(life)),
+                _ => thread::sleep(BETWEEN_LOOKS),
+            }
+        }
     }
 
     fn gone(&self) -> Error {

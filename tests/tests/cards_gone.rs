@@ -1,0 +1,77 @@
+//! PIV cards that are taken out and come back, or others instead of them; pcscd that ends and is
+//! started again.
+
+use hwkey_tests::{Card, KeyType, Module, Reader, Slot, Steps, helper};
+
+use Slot::{Authentication, CardAuthentication, Signature};
+
+/// A card with keys, and a process of this card's user.
+fn process(module: Module, slots: &[Slot]) -> (Card, Steps) {
+    let card = Card::new(module, KeyType::P256, slots);
+    for &slot in slots {
+        let uri = format!("pkcs11:id={}", slot.id());
+        let file = format!("{}.pem", slot.name());
+        card.openssl("pkey -in {} -out {}", &[&uri, &file]).ok();
+    }
+    let run = card.run(helper("steps")).env("HWKEY_LOG", "debug");
+    let steps = Steps::of(run, &card.path("steps.log"));
+    (card, steps)
+}
+
+#[test]
+fn a_card_that_comes_back_signs_in_the_same_process() {
+    for module in Module::ALL {
+        for slot in [Authentication, Signature, CardAuthentication] {
+            let (card, mut steps) = process(module, &[slot]);
+            steps.ok(&format!("load={}.pem", slot.name()));
+            steps.ok("sign");
+            card.remove();
+            steps.fails("sign", "no such token");
+            steps.fails("sign", "no such token");
+            card.insert();
+            steps.ok("sign");
+            // Not noticed by the process while it was away.
+            card.remove();
+            card.insert();
+            steps.ok("sign");
+        }
+    }
+}
+
+#[test]
+fn a_restart_of_pcscd_costs_no_restart_of_the_program() {
+    for module in Module::ALL {
+        let (card, mut steps) = process(module, &[Authentication]);
+        steps.ok("load=9a.pem");
+        steps.ok("sign");
+        card.stop_pcscd();
+        card.start_pcscd();
+        steps.ok("sign");
+        card.stop_pcscd();
+        let outcome = steps.take("sign");
+        assert!(outcome.starts_with("failed: "), "{outcome}");
+        card.start_pcscd();
+        steps.ok("sign");
+        steps.ok("load=9a.pem");
+    }
+}
+
+#[test]
+fn another_card_in_the_reader_gets_no_pin() {
+    for module in Module::ALL {
+        let (card, mut steps) = process(module, &[Authentication]);
+        steps.ok("load=9a.pem");
+        steps.ok("sign");
+        card.remove();
+        let other = card.another(Reader::First, KeyType::P256, &[Authentication]);
+        card.write_pin("765432");
+        steps.fails("sign", "no such token");
+        assert_eq!(card.tries_left(), 3);
+        other.remove();
+        card.wait_for_cards(0);
+        card.insert();
+        // The kept one would do, but the source comes first.
+        card.write_pin(hwkey_tests::PIN);
+        steps.ok("sign");
+    }
+}
