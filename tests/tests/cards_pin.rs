@@ -35,10 +35,6 @@ fn a_key_for_documents_gets_the_pin_at_each_signature() {
     for module in Module::ALL {
         for key in [KeyType::P256, KeyType::Rsa2048] {
             let card = card(module, key, &[Signature, Authentication]);
-            for (slot, file) in [(Signature, "9c.pem"), (Authentication, "9a.pem")] {
-                card.openssl("pkey -in {} -out {}", &[&uri(slot), file])
-                    .ok();
-            }
             let steps = "load=9c.pem sign sign load=9a.pem sign load=9c.pem sign load=9a.pem sign";
             let outcomes = card.run(helper("steps")).words(steps, &[]).ok();
             let outcomes: Vec<&str> = outcomes.lines().collect();
@@ -129,29 +125,17 @@ in_children(lambda: (load_by_threads(), in_children(load)))
 fn workers_that_were_forked_before_spend_one_try_together() {
     for module in Module::ALL {
         let card = card(module, KeyType::P256, &[Authentication]);
-        card.change_pin(PIN, "918273");
-        card.configure(&card.conf().option("log-level", "info"));
-        // Known as wrong to none of them when they were forked.
-        card.write_pin(WRONG_PIN);
-        let said = card.run("python3").args(["-c", WORKERS]).finish();
-        assert!(said.ok, "{}", said.all());
-        assert_eq!(card.tries_left(), TRIES - 1, "{module:?}: {}", said.all());
+        card.run("python3").args(["-c", WORKERS, PIN]).ok();
+        assert_eq!(card.tries_left(), TRIES - 1, "{module:?}");
     }
 }
 
-/// A parent that has asked for one PIN in vain (there was none) forks workers.
+/// A parent that has loaded the key forks workers; these load it after a change of the PIN.
 const WORKERS: &str = "\
-import os, ssl
+import os, ssl, subprocess, sys
 def load():
-    try:
-        ssl.create_default_context().load_cert_chain('9a.crt', '9a.pem')
-    except (ssl.SSLError, OSError):
-        return
-    os._exit(1)
-os.rename('pin', 'later')
-open('pin', 'w', opener=lambda path, flags: os.open(path, flags, 0o600)).write('314159')
+    ssl.create_default_context().load_cert_chain('9a.crt', '9a.pem')
 load()
-os.rename('later', 'pin')
 read, write = os.pipe()
 children = []
 for _ in range(4):
@@ -159,9 +143,14 @@ for _ in range(4):
     if child == 0:
         os.close(write)
         os.read(read, 1)
-        load()
-        os._exit(0)
+        try:
+            load()
+        except (ssl.SSLError, OSError):
+            os._exit(0)
+        os._exit(1)
     children.append(child)
+change = ['yubico-piv-tool', '-a', 'change-pin', '-P', sys.argv[1], '-N', '918273']
+subprocess.run(change, check=True)
 os.close(write)
 for child in children:
     assert os.waitpid(child, 0)[1] == 0
@@ -175,8 +164,8 @@ fn three_processes_at_once_leave_a_try() {
         let together = Barrier::new(3);
         thread::scope(|scope| {
             for _ in 0..3 {
+                let process = card.openssl("pkey -in 9a.pem -noout", &[]);
                 scope.spawn(|| {
-                    let process = card.openssl("pkey -in 9a.pem -noout", &[]);
                     together.wait();
                     process.fails();
                 });
