@@ -106,6 +106,8 @@ reasons! {
     NotForSoftwareKeys = 122, Warn, "hwkey is chosen for software keys";
     /// A fault in hwkey, or between it and OpenSSL.
     Internal = 123, Error, "internal error";
+    /// The token waited for a touch in vain.
+    NotTouched = 124, Error, "the token was not touched";
 }
 
 /// OpenSSL keeps 1,024 bytes (`ERR_MAX_DATA_SIZE`), its own prefixes included.

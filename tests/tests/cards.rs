@@ -3,7 +3,9 @@
 
 use std::fs;
 
-use hwkey_tests::{Background, Card, KeyType, Module, Said, Slot, free_port, wait_for_port};
+use hwkey_tests::{
+    Background, Card, KeyType, Module, Reader, Said, Slot, WRONG_PIN, free_port, wait_for_port,
+};
 
 use Slot::{Authentication, CardAuthentication};
 
@@ -189,5 +191,84 @@ fn digests_longer_than_the_curve_are_signed() {
         for digest in ["-sha384", "-sha512"] {
             sign_with(&card, Authentication, digest);
         }
+    }
+}
+
+#[test]
+fn two_cards_are_told_apart_by_their_serial_numbers() {
+    for module in Module::ALL {
+        let card = card(module, KeyType::P256, &[Authentication]);
+        let _other = card.another(Reader::Second, KeyType::P256, &[Authentication]);
+        let serials = card.tokens_info("serial num");
+        let publics = ["9a.pub", "other-9a.pub"].map(|name| fs::read_to_string(card.path(name)));
+        assert_eq!(serials.len(), 2);
+        for (serial, public) in serials.iter().zip(publics) {
+            let uri = format!("pkcs11:serial={serial};id=%01");
+            let loaded = card.openssl("pkey -in {} -pubout", &[&uri]).ok();
+            assert_eq!(loaded, public.expect("a public key"), "{module:?}");
+            card.openssl("dgst -sha256 -sign {} -out signature message", &[&uri])
+                .ok();
+        }
+        // A wrong PIN, if it were sent to one of them, would cost a try.
+        card.write_pin(WRONG_PIN);
+        let said = Said::by(card.openssl("pkey -in {} -noout", &["pkcs11:id=%01"]));
+        let both: Vec<&str> = serials.iter().map(String::as_str).collect();
+        said.names("several tokens match", "loading", &both);
+        assert_eq!(card.tries_left(), 3);
+    }
+}
+
+#[test]
+fn what_yubicos_module_leaves_in_the_error_queue_is_not_seen() {
+    let card = card(Module::Ykcs11, KeyType::P256, &[Authentication]);
+    let uri = uri(Authentication);
+    let (port, _server) = server(&card);
+    // s_client prints what is in the queue when it ends; SSL_get_error would take it for a failure.
+    let said = card
+        .openssl(
+            "s_client -connect localhost:{} -key {} -cert 9a.crt -CAfile ca.crt -verify_return_error",
+            &[&port.to_string(), &uri],
+        )
+        .input("Q\n")
+        .finish();
+    assert!(said.ok && !said.stderr.contains("error:"), "{}", said.all());
+    let log = fs::read_to_string(card.path("server.log")).expect("a log");
+    // It also has the connection that waited for its port.
+    assert!(!log.contains("rsa"), "{log}");
+}
+
+#[test]
+fn programs_take_the_certificate_from_the_card() {
+    for module in Module::ALL {
+        let card = card(module, KeyType::P256, &[Authentication]);
+        let (key, certificate) = ("pkcs11:id=%01;type=private", "pkcs11:id=%01;type=cert");
+        let of_file = card.tool("openssl").words("x509 -in 9a.crt", &[]).ok();
+        let of_card = card.openssl("x509 -in {}", &[certificate]).ok();
+        assert_eq!(of_card, of_file, "{module:?}");
+        // No PIN is needed for it.
+        card.configure(&card.conf().without("pin-source"));
+        assert_eq!(card.openssl("x509 -in {}", &[certificate]).ok(), of_file);
+        card.configure(&card.conf());
+        let (port, _server) = server(&card);
+        let page = card
+            .openssl(
+                "s_client -connect {} -key {} -cert {} -CAfile ca.crt -verify_return_error -quiet",
+                &[&format!("localhost:{port}"), key, certificate],
+            )
+            .input("GET / HTTP/1.0\r\n\r\n")
+            .ok();
+        assert!(page.contains("Client certificate"), "{module:?}: {page}");
+        let (request, issued) = ("request.pem", "issued.pem");
+        card.openssl("req -new -key {} -subj /CN=me -out {}", &[key, request])
+            .ok();
+        card.openssl(
+            "x509 -req -in {} -CA {} -CAkey {} -days 9 -out {}",
+            &[request, certificate, key, issued],
+        )
+        .ok();
+        let issuer = card
+            .tool("openssl")
+            .words("x509 -noout -issuer -in {}", &[issued]);
+        assert!(issuer.ok().contains("card-9a"));
     }
 }

@@ -14,6 +14,7 @@ use super::object::{Object, Pattern};
 use super::plan::{Abilities, Plan, Signing};
 use super::sessions::{Lease, LoginState};
 use super::token::Token;
+use super::touch::touched;
 use crate::backend::Login;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
@@ -123,8 +124,11 @@ impl Pkcs11Key {
         if self.always_authenticate {
             log_in_for_key(self.token, session, &self.policy)?;
         }
-        raw.sign(session, &plan.input, signature)
-            .map_err(Failure::of(|| self.attempted()))
+        touched(
+            self.token,
+            || self.attempted(),
+            || raw.sign(session, &plan.input, signature),
+        )
     }
 
     /// The key's handle in the epoch of `session`.

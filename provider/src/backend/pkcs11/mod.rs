@@ -19,6 +19,7 @@
 //! | `halves` | which objects are one key pair |
 //! | `object` | what was read of one object |
 //! | `key` | the key: signs, and finds itself again after a loss |
+//! | `touch` | cards that want to be touched before they sign |
 //! | `names` | lists of names in messages |
 //! | `mechanisms` | the mechanisms for schemes and digests, and their input |
 //! | `plan` | which of them makes a signature |
@@ -45,5 +46,6 @@ mod registry;
 mod search;
 mod sessions;
 mod token;
+mod touch;
 
 pub use search::find;
