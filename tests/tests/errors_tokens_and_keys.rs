@@ -138,6 +138,49 @@ fn a_public_key_left_over_from_a_deleted_key_is_never_taken_for_its_own() {
         .ok();
 }
 
+/// As after an import of a private key with its certificate.
+#[test]
+fn a_private_key_without_its_public_half_is_used_by_its_certificate() {
+    let bench = bench("gateway");
+    let uri = bench.uri("device");
+    bench.token.make_key(KeyType::P256, "other", "09");
+    let certify = |key: &str, id: &str| {
+        bench
+            .openssl(
+                "req -x509 -new -key {} -subj /CN=gateway -days 9 -outform DER -out {}.der",
+                &[&bench.uri(key), key],
+            )
+            .ok();
+        let file = bench.path(&format!("{key}.der"));
+        bench.token.write_certificate(&file, key, id);
+    };
+    certify("device", "01");
+    let public = bench.openssl("pkey -in {} -pubout", &[&uri]).ok();
+    let delete = bench.token.pkcs11_tool("gateway");
+    delete
+        .args(["--delete-object", "--type", "pubkey", "--id", "01"])
+        .ok();
+    assert_eq!(bench.openssl("pkey -in {} -pubout", &[&uri]).ok(), public);
+    bench
+        .openssl(
+            "req -x509 -new -key {} -subj /CN=x -days 9 -out x.crt",
+            &[&uri],
+        )
+        .ok();
+    bench
+        .openssl("verify -check_ss_sig -CAfile x.crt x.crt", &[])
+        .ok();
+    certify("other", "01");
+    failed_load(&bench, &uri).names(
+        "several keys match",
+        &format!("loading {uri}"),
+        &[
+            "the private key \"device\"",
+            "certificates with several keys",
+        ],
+    );
+}
+
 #[test]
 fn keys_that_are_alike_want_another_name() {
     let bench = bench("gateway");

@@ -1,12 +1,14 @@
 //! SubjectPublicKeyInfo, RFC 5280 §4.1.
 
-use der::Sequence;
+use std::fmt;
+
 use der::asn1::{Any, AnyRef, BitStringRef, ObjectIdentifier, UintRef};
+use der::{Decode, Sequence};
 use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
 use super::to_der;
 use crate::error::{Error, Reason, Result};
-use crate::key::{PublicKey, RsaUse};
+use crate::key::{Curve, Edwards, PublicKey, RsaUse};
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const RSASSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
@@ -16,6 +18,46 @@ const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10
 struct RsaPublicKey<'a> {
     modulus: UintRef<'a>,
     exponent: UintRef<'a>,
+}
+
+/// The key in `info`, DER of a SubjectPublicKeyInfo.
+pub fn of_subject_public_key_info(info: &[u8]) -> Result<PublicKey> {
+    let info = SubjectPublicKeyInfo::<AnyRef<'_>, BitStringRef<'_>>::from_der(info);
+    let info = info.map_err(malformed)?;
+    let bits = info.subject_public_key.raw_bytes();
+    match info.algorithm.oid {
+        RSA_ENCRYPTION | RSASSA_PSS => {
+            let key = RsaPublicKey::from_der(bits).map_err(malformed)?;
+            let public = PublicKey::rsa(key.modulus.as_bytes(), key.exponent.as_bytes())?;
+            Ok(match info.algorithm.oid {
+                RSASSA_PSS => public.for_pss_only(),
+                _ => public,
+            })
+        }
+        EC_PUBLIC_KEY => {
+            let oid = info.algorithm.parameters_oid().map_err(malformed)?;
+            let unknown = || {
+                Error::new(
+                    Reason::UnsupportedKey,
+                    format!("a public key on the curve {oid}"),
+                )
+            };
+            PublicKey::ec(Curve::by_oid(oid).ok_or_else(unknown)?, bits)
+        }
+        oid => {
+            let known = [Edwards::Ed25519, Edwards::Ed448];
+            let curve = known.into_iter().find(|curve| curve.oid() == oid);
+            let unknown = || Error::new(Reason::UnsupportedKey, format!("a public key {oid}"));
+            PublicKey::edwards(curve.ok_or_else(unknown)?, bits)
+        }
+    }
+}
+
+fn malformed(error: impl fmt::Display) -> Error {
+    Error::new(
+        Reason::UnsupportedKey,
+        format!("a SubjectPublicKeyInfo that can't be read: {error}"),
+    )
 }
 
 /// DER of the SubjectPublicKeyInfo of `key`.
@@ -63,4 +105,34 @@ pub fn subject_public_key_info(key: &PublicKey) -> Result<Vec<u8>> {
         algorithm,
         subject_public_key: BitStringRef::from_bytes(&bits).map_err(internal)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_they_are_written() {
+        let point = |size: usize, first: u8| [&[first][..], &vec![7; size - 1]].concat();
+        let rsa = PublicKey::rsa(&[0xc7; 256], &[1, 0, 1]).unwrap();
+        let keys = [
+            rsa.clone(),
+            rsa.for_pss_only(),
+            PublicKey::ec(Curve::P256, &point(65, 4)).unwrap(),
+            PublicKey::edwards(Edwards::Ed25519, &point(32, 9)).unwrap(),
+            PublicKey::edwards(Edwards::Ed448, &point(57, 9)).unwrap(),
+        ];
+        for key in keys {
+            let info = subject_public_key_info(&key).unwrap();
+            assert_eq!(of_subject_public_key_info(&info).unwrap(), key);
+            assert!(of_subject_public_key_info(&info[..info.len() - 1]).is_err());
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_key_or_an_error(bytes: Vec<u8>) {
+            let _ = of_subject_public_key_info(&bytes);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::attempt::{Attempt, Failure, passing_over};
 use super::object::Object;
 use super::token::Token;
 use crate::encoding::certificate;
-use crate::encoding::public_key::subject_public_key_info;
+use crate::encoding::public_key::{of_subject_public_key_info, subject_public_key_info};
 use crate::error::{Error, Reason, Result};
 use crate::key::PublicKey;
 use crate::uri::pkcs11::ObjectType;
@@ -21,7 +21,7 @@ pub fn is_half_of_another(object: &Object, objects: &[Object]) -> bool {
 }
 
 /// The public half of the private key `object`: its own attributes, else the public key object with its
-/// id or label.
+/// id or label, else the certificate with its id.
 pub fn public_half(
     token: &Token,
     session: &Session,
@@ -88,17 +88,36 @@ fn find_public_half(
     if let Some(public) = only_public_key(token, object, &halves)? {
         return Ok(public);
     }
+    if let Some(public) = certified(token, session, object)? {
+        return Ok(public);
+    }
     let (name, identity) = (object.name(), &token.identity);
     let message = format!(
-        "the private key \"{name}\" on {identity} has no public half there; write the public key to \
-         the token with the same id (pkcs11-tool --write-object FILE --type pubkey --id ID)"
+        "the private key \"{name}\" on {identity} has no public half there; write its public key or \
+         certificate to the token with the same id (pkcs11-tool --write-object FILE --type pubkey --id \
+         ID)"
     );
     Err(Error::new(Reason::NoSuchKey, message).into())
 }
 
-/// The public key among `others` that has the id (or the label) of the private key `object`. Different
-/// ones are an error: one of them is left over from a key that was deleted, and to sign under the wrong
-/// one is worse than not to sign.
+/// The public key in the certificate with the id of the private key `object`.
+fn certified(token: &Token, session: &Session, object: &Object) -> Attempt<Option<PublicKey>> {
+    let mut publics = Vec::new();
+    for certificate in with_its_id(token, session, object, ObjectClass::CERTIFICATE)? {
+        let der = passing_over(certificate.certificate(token, session))?;
+        let info = der.ok().and_then(|der| certificate::public_key(&der));
+        let public = info.map(|info| of_subject_public_key_info(&info));
+        publics.extend(public.and_then(Result::ok));
+    }
+    Ok(only_one(
+        token,
+        object,
+        "certificates with several keys",
+        publics,
+    )?)
+}
+
+/// The public key among `others` that has the id (or the label) of the private key `object`.
 fn only_public_key(token: &Token, object: &Object, others: &[Object]) -> Result<Option<PublicKey>> {
     let is_half = |other: &&Object| {
         other.class == ObjectType::Public
@@ -107,25 +126,33 @@ fn only_public_key(token: &Token, object: &Object, others: &[Object]) -> Result<
                 false => other.id == object.id,
             }
     };
-    let mut only = None;
-    for half in others.iter().filter(is_half) {
-        let Some(public) = half.public_key(token)? else {
-            continue;
-        };
-        if only.as_ref().is_some_and(|only| *only != public) {
-            return Err(Error::new(
-                Reason::AmbiguousKey,
-                format!(
-                    "the private key \"{}\" on {} has several public keys with its {}, of which one at \
-                     most is its own; delete the others (pkcs11-tool --delete-object --type pubkey), or \
-                     make the key anew under another id",
-                    object.name(),
-                    token.identity,
-                    if object.id.is_empty() { "label" } else { "id" }
-                ),
-            ));
-        }
-        only = Some(public);
+    let halves = others.iter().filter(is_half);
+    let publics = halves.filter_map(|half| half.public_key(token).transpose());
+    let publics = publics.collect::<Result<Vec<PublicKey>>>()?;
+    only_one(token, object, "several public keys", publics)
+}
+
+/// Different ones are an error: one of them is left over from a key that was deleted, and to sign under
+/// the wrong one is worse than not to sign.
+fn only_one(
+    token: &Token,
+    object: &Object,
+    several: &str,
+    mut publics: Vec<PublicKey>,
+) -> Result<Option<PublicKey>> {
+    publics.dedup();
+    if publics.len() < 2 {
+        return Ok(publics.pop());
     }
-    Ok(only)
+    Err(Error::new(
+        Reason::AmbiguousKey,
+        format!(
+            "the private key \"{}\" on {} has {several} with its {}, of which one at most is its own; \
+             delete the others (pkcs11-tool --delete-object --type pubkey, or cert), or make the key \
+             anew under another id",
+            object.name(),
+            token.identity,
+            if object.id.is_empty() { "label" } else { "id" }
+        ),
+    ))
 }
