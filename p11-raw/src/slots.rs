@@ -7,11 +7,11 @@ use cryptoki::error::{Error, Result, Rv, RvError};
 use cryptoki::mechanism::MechanismType;
 use cryptoki::slot::{SlotInfo, TokenInfo};
 use cryptoki_sys::{
-    CK_MECHANISM_TYPE, CK_RV, CK_SLOT_ID, CK_SLOT_INFO, CK_TOKEN_INFO, CK_TRUE, CK_ULONG,
-    CKF_CLOCK_ON_TOKEN, CKM_RSA_PKCS_PSS, CKM_SHA1_RSA_PKCS_PSS, CKM_SHA3_224_RSA_PKCS_PSS,
-    CKM_SHA3_256_RSA_PKCS_PSS, CKM_SHA3_384_RSA_PKCS_PSS, CKM_SHA3_512_RSA_PKCS_PSS,
-    CKM_SHA224_RSA_PKCS_PSS, CKM_SHA256_RSA_PKCS_PSS, CKM_SHA384_RSA_PKCS_PSS,
-    CKM_SHA512_RSA_PKCS_PSS,
+    CK_BBOOL, CK_FALSE, CK_MECHANISM_TYPE, CK_RV, CK_SLOT_ID, CK_SLOT_INFO, CK_TOKEN_INFO, CK_TRUE,
+    CK_ULONG, CKF_CLOCK_ON_TOKEN, CKM_RSA_PKCS_PSS, CKM_SHA1_RSA_PKCS_PSS,
+    CKM_SHA3_224_RSA_PKCS_PSS, CKM_SHA3_256_RSA_PKCS_PSS, CKM_SHA3_384_RSA_PKCS_PSS,
+    CKM_SHA3_512_RSA_PKCS_PSS, CKM_SHA224_RSA_PKCS_PSS, CKM_SHA256_RSA_PKCS_PSS,
+    CKM_SHA384_RSA_PKCS_PSS, CKM_SHA512_RSA_PKCS_PSS,
 };
 
 use crate::module::{Module, function, rv};
@@ -73,10 +73,19 @@ const RSA_PSS: &[CK_MECHANISM_TYPE] = &[
 impl Module {
     /// The slots with a token in them.
     pub fn slots_with_token(&self) -> Result<Vec<SlotId>> {
+        self.slots_where(CK_TRUE)
+    }
+
+    /// All slots.
+    pub fn slots(&self) -> Result<Vec<SlotId>> {
+        self.slots_where(CK_FALSE)
+    }
+
+    fn slots_where(&self, token_present: CK_BBOOL) -> Result<Vec<SlotId>> {
         let c_get_slot_list = function!(self, C_GetSlotList);
         let slots = list(Function::GetSlotList, |slots, count| {
             // SAFETY: `slots` is null or has room for `count` numbers.
-            unsafe { c_get_slot_list(CK_TRUE, slots, count) }
+            unsafe { c_get_slot_list(token_present, slots, count) }
         })?;
         Ok(slots.into_iter().map(SlotId).collect())
     }

@@ -1,7 +1,9 @@
 //! PIV cards that are taken out and come back, or others instead of them; pcscd that ends and is
 //! started again.
 
-use hwkey_tests::{Card, KeyType, Module, Reader, Slot, Steps, helper};
+use std::fs;
+
+use hwkey_tests::{Card, KeyType, Module, Reader, Slot, Steps, helper, wait_until};
 
 use Slot::{Authentication, CardAuthentication, Signature};
 
@@ -72,6 +74,41 @@ fn another_card_in_the_reader_gets_no_pin() {
         card.insert();
         // The kept one would do, but the source comes first.
         card.write_pin(hwkey_tests::PIN);
+        steps.ok("sign");
+    }
+}
+
+/// As GnuPG's scdaemon does.
+const HOLDER: &str = "\
+import sys
+from smartcard.scard import *
+context = SCardEstablishContext(SCARD_SCOPE_SYSTEM)[1]
+reader = SCardListReaders(context, [])[1][0]
+outcome, card, _ = SCardConnect(context, reader, SCARD_SHARE_EXCLUSIVE, SCARD_PROTOCOL_ANY)
+print('held' if outcome == SCARD_S_SUCCESS else SCardGetErrorMessage(outcome), flush=True)
+sys.stdin.read()
+SCardDisconnect(card, SCARD_LEAVE_CARD)
+print('released', flush=True)
+";
+
+#[test]
+fn a_card_that_another_program_holds_is_told_of_and_used_when_it_is_free() {
+    for module in Module::ALL {
+        let (card, mut steps) = process(module, &[Authentication]);
+        let log = card.path("holder.log");
+        let (_holder, hand) = card
+            .tool("/usr/bin/python3")
+            .args(["-c", HOLDER])
+            .told(&log);
+        let says = |text: &str| fs::read_to_string(&log).expect("a log").contains(text);
+        wait_until("the holder", || says("held"));
+        steps.fails("load=9a.pem", "no such token");
+        let why =
+            "in Yubico YubiKey 00 00, Yubico YubiKey 00 01, or another program (GnuPG's scdaemon?)";
+        assert!(steps.output().contains(why));
+        drop(hand);
+        wait_until("the holder", || says("released"));
+        steps.ok("load=9a.pem");
         steps.ok("sign");
     }
 }

@@ -46,6 +46,12 @@ impl FamilySet {
     }
 }
 
+impl Default for FamilySet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::in_child;

@@ -8,8 +8,8 @@ use cryptoki::slot::TokenInfo;
 use ossl_shim::process::AppendOnly;
 
 use super::choice;
-use super::module::Present;
-use super::names::listed;
+use super::module::{Module, Present};
+use super::names::{listed, some_of};
 use super::registry;
 use super::token::matches;
 use crate::config::Config;
@@ -60,7 +60,9 @@ pub fn candidates(config: &Config, uri: &Pkcs11Uri) -> Result<Vec<Present>> {
     if seen.there.is_empty() && !seen.faults.is_empty() {
         return Err(first_of(seen.faults));
     }
-    Err(nothing_matches(uri, &seen.there, &seen.faults))
+    let unused = modules().flat_map(Module::readers);
+    let readers = unused.map(|reader| reader.slot_description().to_owned());
+    Err(nothing_matches(uri, &seen, &readers.collect::<Vec<_>>()))
 }
 
 /// What one look at all modules shows.
@@ -155,16 +157,23 @@ fn first_of(faults: Vec<Error>) -> Error {
     first.unwrap_or_else(|| Error::new(Reason::Internal, "no PKCS#11 module was chosen"))
 }
 
-fn nothing_matches(uri: &Pkcs11Uri, there: &[String], faults: &[Error]) -> Error {
+fn nothing_matches(uri: &Pkcs11Uri, seen: &Seen, readers: &[String]) -> Error {
     let none = "no token at all (is it plugged in and initialised, and may this user see it?)";
-    let there = listed("is", "are", none, there);
+    let there = listed("is", "are", none, &seen.there);
+    let readers = match readers {
+        [] => String::new(),
+        some => format!(
+            "; nothing that this module knows is in {}, or another program (GnuPG's scdaemon?) keeps it \
+             to itself",
+            some_of(some)
+        ),
+    };
+    let faults = seen.faults.iter().take(FAULTS);
     let faults: String = faults
-        .iter()
-        .take(FAULTS)
         .map(|fault| format!("; {}", fault.message()))
         .collect();
     Error::new(
         Reason::NoSuchToken,
-        format!("looking for {uri}: no token matches; there {there}{faults}"),
+        format!("looking for {uri}: no token matches; there {there}{readers}{faults}"),
     )
 }

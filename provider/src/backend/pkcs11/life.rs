@@ -2,6 +2,7 @@
 //! where nothing else heals it.
 
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
@@ -118,6 +119,7 @@ impl Life {
     pub fn restart(
         &self,
         raw: &p11_raw::Module,
+        path: &Path,
         seen: LifeNumber,
         forget: impl Fn() -> bool,
     ) -> bool {
@@ -132,7 +134,7 @@ impl Life {
                 return true;
             }
             if !state.is_ours || Instant::now() > deadline {
-                log::debug!("not restarted: somebody else in this process uses the module");
+                log::debug!("{} is in use, so that it is not restarted", path.display());
                 return false;
             }
             if state.users == 0 && forget() {
@@ -143,6 +145,7 @@ impl Life {
         }
         state.stage = Stage::Starting(thread::current().id());
         drop(state);
+        log::debug!("restarting {}", path.display());
         if let Err(error) = raw.finalize() {
             log::debug!("{}", describe(&error));
         }

@@ -108,9 +108,8 @@ impl Module {
     /// C_Finalize and C_Initialize, unless that was done since `seen`, or somebody uses the module.
     /// Its tokens lose their sessions and logins in this process. Whether it was restarted.
     pub fn restart(&self, seen: LifeNumber) -> bool {
-        log::debug!("restarting {}", self.path.display());
         let forget = || Sessions::forget_all(self.tokens.iter().map(Token::sessions));
-        self.life().restart(&self.raw, seen, forget)
+        self.life().restart(&self.raw, &self.path, seen, forget)
     }
 
     /// The same, unless a token of it has sessions.
@@ -150,6 +149,21 @@ impl Module {
         let unlisted: Vec<&'static Token> = self.tokens.iter().filter(is_unlisted).collect();
         present.extend(unlisted.into_iter().filter_map(Token::still_in_use));
         Ok(present)
+    }
+
+    /// The readers for cards (and their like) in which no token is seen.
+    pub fn readers(&self) -> Vec<SlotInfo> {
+        let Ok(raw) = self.started() else {
+            return Vec::new();
+        };
+        let slots = raw.slots().unwrap_or_default().into_iter();
+        let is_used = |slot: &SlotId| {
+            let info = raw.token_info(*slot);
+            info.is_ok_and(|info| info.token_initialized())
+        };
+        let unused = slots.filter(|slot| !is_used(slot));
+        let readers = unused.filter_map(|slot| raw.slot_info(slot).ok());
+        readers.filter(SlotInfo::removable_device).collect()
     }
 
     /// The token in `slot`, unless it has just been taken out or was never set up.
