@@ -60,9 +60,8 @@ pub fn candidates(config: &Config, uri: &Pkcs11Uri) -> Result<Vec<Present>> {
     if seen.there.is_empty() && !seen.faults.is_empty() {
         return Err(first_of(seen.faults));
     }
-    let unused = modules().flat_map(Module::readers);
-    let readers = unused.map(|reader| reader.slot_description().to_owned());
-    Err(nothing_matches(uri, &seen, &readers.collect::<Vec<_>>()))
+    let readers: Vec<String> = modules().flat_map(Module::readers).collect();
+    Err(nothing_matches(uri, &seen, &readers))
 }
 
 /// What one look at all modules shows.

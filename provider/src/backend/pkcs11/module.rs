@@ -151,19 +151,25 @@ impl Module {
         Ok(present)
     }
 
-    /// The readers for cards (and their like) in which no token is seen.
-    pub fn readers(&self) -> Vec<SlotInfo> {
+    /// The readers for cards (and their like) in which no token is seen, by their names.
+    pub fn readers(&self) -> Vec<String> {
         let Ok(raw) = self.started() else {
             return Vec::new();
         };
-        let slots = raw.slots().unwrap_or_default().into_iter();
         let is_used = |slot: &SlotId| {
             let info = raw.token_info(*slot);
             info.is_ok_and(|info| info.token_initialized())
         };
-        let unused = slots.filter(|slot| !is_used(slot));
-        let readers = unused.filter_map(|slot| raw.slot_info(slot).ok());
-        readers.filter(SlotInfo::removable_device).collect()
+        let name = |slot: SlotId| match raw.slot_info(slot) {
+            Ok(info) if info.removable_device() => Some(info.slot_description().to_owned()),
+            Ok(_) => None,
+            Err(error) => Some(format!("slot {} ({})", slot.number(), describe(&error))),
+        };
+        let slots = raw.slots().unwrap_or_default().into_iter();
+        slots
+            .filter(|slot| !is_used(slot))
+            .filter_map(name)
+            .collect()
     }
 
     /// The token in `slot`, unless it has just been taken out or was never set up.
