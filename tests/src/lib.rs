@@ -21,6 +21,7 @@ mod node;
 mod python;
 mod run;
 mod said;
+mod site;
 mod spy;
 mod steps;
 mod token;
@@ -40,9 +41,10 @@ pub use mosquitto::Broker;
 pub use net::{free_port, wait_for_port, wait_until};
 pub use nginx::Nginx;
 pub use node::{named_nodes, node};
-pub use python::Python;
+pub use python::{Python, script};
 pub use run::{Background, Finished, Run};
 pub use said::{Said, WRONG_PIN, bench, failed_load, identity, load, software_works};
+pub use site::Site;
 pub use spy::spy;
 pub use steps::Steps;
 pub use token::{KeyType, Kind, PIN, SO_PIN, Token};
@@ -183,21 +185,12 @@ impl Bench {
 
     /// Writes a certificate for `subject` where [`Self::self_signed`] did.
     pub fn renew(&self, label: &str, subject: &str) {
-        self.openssl(
-            "req -x509 -new -key {} -subj /CN={} -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
-             -days 30 -out {}.crt.pem",
-            &[&self.uri(label), subject, label],
-        )
-        .ok();
+        self.certify(&self.uri(label), subject, &format!("{label}.crt.pem"));
     }
 
     /// Writes the reference PEM of the key `label` and a certificate it signed itself; returns
     /// their file names, relative to the bench's directory.
     pub fn self_signed(&self, label: &str) -> (String, String) {
-        let (key, cert) = (format!("{label}.key.pem"), format!("{label}.crt.pem"));
-        self.openssl("pkey -in {} -out {}", &[&self.uri(label), &key])
-            .ok();
-        self.renew(label, "localhost");
-        (key, cert)
+        Site::self_signed(self, &self.uri(label), label)
     }
 }

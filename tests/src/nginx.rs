@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Bench, Conf, Group, KeyType, Kind, Run, free_port, wait_for_port};
+use crate::{Bench, Conf, Group, KeyType, Kind, Run, Site, free_port, wait_for_port};
 
 /// Connects again and again, each time with a full handshake, and asks who answers. With `reload`
 /// the master is told to reload half-way, and more connections are made until only processes that
@@ -51,10 +51,10 @@ print(sum(before.values()) + sum(after.values()))
 "#;
 
 /// nginx with two workers that run as www-data, and nothing outside of the bench's directory.
-pub struct Nginx {
+pub struct Nginx<S: Site = Bench> {
     /// Ends before its directory goes.
     master: Group,
-    pub bench: Bench,
+    pub bench: S,
     pub port: u16,
     certificate: String,
 }
@@ -72,15 +72,27 @@ impl Nginx {
         let (key, certificate) = bench.self_signed("server");
         bench.configure(&conf(bench.conf()));
         bench.token.share_with("www-data");
+        Self::at(bench, &key, certificate)
+    }
+}
+
+impl<S: Site> Nginx<S> {
+    /// Starts nginx with these files of the site.
+    pub fn at(bench: S, key: &str, certificate: String) -> Self {
         let port = free_port();
-        let dir = bench.dir.display();
+        let dir = bench.path("");
+        let dir = dir.display();
         let directory = |name: &str| format!("{name}_temp_path {dir}/nginx.{name};");
         let directories: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(directory)
             .concat();
-        // No `env` line: what workers need of the environment the master has read.
+        // What modules need of the environment only the master would have, without this.
+        let environment: String = S::ENVIRONMENT
+            .iter()
+            .map(|name| format!("env {name};"))
+            .collect();
         let text = format!(
-            "user www-data; worker_processes 2; daemon off; pid {dir}/nginx.pid;
+            "user www-data; worker_processes 2; daemon off; pid {dir}/nginx.pid; {environment}
              error_log {dir}/nginx.log info;
              events {{ worker_connections 64; }}
              http {{
@@ -115,7 +127,7 @@ impl Nginx {
     pub fn handshakes(&self, options: &[&str]) -> usize {
         // The client is a program like any other: without hwkey.
         let printed = Run::new("/usr/bin/python3")
-            .dir(&self.bench.dir)
+            .dir(&self.bench.path(""))
             .args(["-c", CLIENT, &self.port.to_string(), &self.certificate])
             .arg(self.master.pid().to_string())
             .args(options)
@@ -148,8 +160,17 @@ impl Nginx {
     }
 }
 
-fn program(bench: &Bench) -> Run {
-    let run = bench.run("/usr/sbin/nginx");
-    run.args([Path::new("-c"), &bench.path("nginx.conf")])
-        .args([Path::new("-p"), &bench.dir])
+fn program(site: &impl Site) -> Run {
+    let run = site.run("/usr/sbin/nginx".as_ref());
+    run.args([Path::new("-c"), &site.path("nginx.conf")])
+        .args([Path::new("-p"), &site.path("")])
+}
+
+/// What a test that fails can't tell otherwise.
+impl<S: Site> Drop for Nginx<S> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("nginx: {}", self.said());
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The `ssl` module of the system's Python: TLS in one process, without a network.
 
-use crate::{Bench, Finished, KeyType, Kind, Run};
+use crate::{Bench, Finished, KeyType, Kind, Run, Site};
 
 /// Python's own OpenSSL is the system's; one from elsewhere may carry another.
 const PYTHON: &str = "/usr/bin/python3";
@@ -39,13 +39,17 @@ impl Python {
 
     /// The same with another key file.
     pub fn script_with_key(&self, script: &str, key: &str) -> Run {
-        let script = format!("{PREAMBLE}\n{script}");
-        self.bench
-            .run(PYTHON)
-            .args(["-c", &script, key, &self.certificate])
+        crate::script(&self.bench, script, key, &self.certificate)
     }
 
     pub fn run(&self, script: &str) -> Finished {
         self.script(script).finish()
     }
+}
+
+/// `script` on a token that the site has, with the functions of `handshake.py`, `KEY` and `CERT`.
+pub fn script(site: &impl Site, script: &str, key: &str, certificate: &str) -> Run {
+    let script = format!("{PREAMBLE}\n{script}");
+    site.run(PYTHON.as_ref())
+        .args(["-c", &script, key, certificate])
 }

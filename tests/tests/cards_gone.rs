@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use hwkey_tests::{Card, KeyType, Module, Reader, Slot, Steps, helper, wait_until};
+use hwkey_tests::{Card, KeyType, Module, Reader, Site, Slot, Steps, helper, script, wait_until};
 
 use Slot::{Authentication, CardAuthentication, Signature};
 
@@ -109,5 +109,35 @@ fn a_card_that_another_program_holds_is_told_of_and_used_when_it_is_free() {
         wait_until("the holder", || says("released"));
         steps.ok("load=9a.pem");
         steps.ok("sign");
+    }
+}
+
+/// A client that goes on: a handshake for each line that it reads.
+const CLIENT: &str = "\
+ends = with_key(server()), with_key(client())
+for line in sys.stdin:
+    try:
+        both(*ends)
+        print('ok', flush=True)
+    except ssl.SSLError as error:
+        print('failed:', error, flush=True)
+";
+
+#[test]
+fn a_running_tls_client_outlives_its_card_and_pcscd() {
+    for module in Module::ALL {
+        for key in [KeyType::P256, KeyType::Rsa2048] {
+            let card = Card::new(module, key, &[Authentication]);
+            let (key, certificate) = card.self_signed("pkcs11:id=%01", "9a");
+            let client = script(&card, CLIENT, &key, &certificate);
+            let mut client = Steps::of(client, &card.path("client.log"));
+            client.ok("handshake");
+            card.remove();
+            card.insert();
+            client.ok("handshake");
+            card.stop_pcscd();
+            card.start_pcscd();
+            client.ok("handshake");
+        }
     }
 }

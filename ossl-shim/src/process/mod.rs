@@ -8,6 +8,7 @@ mod output;
 mod page;
 mod per_process;
 mod secret;
+mod socket;
 
 pub use append_only::AppendOnly;
 pub use family::FamilySet;
@@ -16,6 +17,7 @@ pub use libc::O_NONBLOCK;
 pub use output::{SyslogLevel, write_stderr, write_syslog};
 pub use per_process::PerProcess;
 pub use secret::Secret;
+pub use socket::Connection;
 
 /// The user that the program acts as, geteuid(2).
 pub fn user_id() -> u32 {

@@ -1,5 +1,8 @@
 //! Recovery: one mechanism for everything that needs a session.
 
+use std::thread;
+use std::time::Duration;
+
 use cryptoki::error::Error as CryptokiError;
 
 use super::failure::{failed, is_loss};
@@ -14,6 +17,18 @@ pub enum Failure {
         error: CryptokiError,
     },
     Final(Error),
+    /// Something is not there that was there before, or should be. Of a card that is disturbed by
+    /// another process modules may see a part only.
+    Missing(Error),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Call { attempted, error } => failed(&attempted, &error),
+            Failure::Final(error) | Failure::Missing(error) => error,
+        }
+    }
 }
 
 /// The result of one attempt.
@@ -34,6 +49,14 @@ impl Failure {
         }
     }
 
+    fn is_loss(&self, token: &Token) -> bool {
+        match self {
+            Self::Call { error, .. } => token.has_lost(error),
+            Self::Missing(_) => true,
+            Self::Final(_) => false,
+        }
+    }
+
     /// The error, if it has one of these reasons; else it remains a failure.
     pub fn if_for(self, reasons: &[Reason]) -> Attempt<Error> {
         match self {
@@ -47,7 +70,7 @@ impl Failure {
 pub fn passing_over<T>(outcome: Attempt<T>) -> Attempt<Result<T>> {
     match outcome {
         Ok(done) => Ok(Ok(done)),
-        Err(Failure::Final(error)) => Ok(Err(error)),
+        Err(Failure::Final(error) | Failure::Missing(error)) => Ok(Err(error)),
         Err(Failure::Call { attempted, error }) if !is_loss(&error) => {
             Ok(Err(failed(&attempted, &error)))
         }
@@ -55,24 +78,38 @@ pub fn passing_over<T>(outcome: Attempt<T>) -> Attempt<Result<T>> {
     }
 }
 
+/// How often something is tried that may work when it is begun anew. A card may be disturbed by other
+/// processes again and again: each that ends resets it.
+const TRIES: u32 = 2;
+const TRIES_OF_CARD: u32 = 5;
+const BETWEEN_TRIES: Duration = Duration::from_millis(40);
+
 /// Runs `work` on a session of `token`, after `log_in`. If the session, the login, a handle or the
-/// device turns out to be lost, everything is begun anew, once.
+/// device turns out to be lost, everything is begun anew.
 pub fn attempt<T>(
     token: &'static Token,
     mut log_in: impl FnMut() -> Attempt<()>,
     mut work: impl FnMut(&Lease) -> Attempt<T>,
 ) -> Result<T> {
-    let mut is_first = true;
+    let mut tries = 0;
     loop {
-        let (attempted, error) = match once(token, &mut log_in, &mut work) {
+        let failure = match once(token, &mut log_in, &mut work) {
             Ok(done) => return Ok(done),
-            Err(Failure::Final(error)) => return Err(error),
-            Err(Failure::Call { attempted, error }) => (attempted, error),
+            Err(failure) => failure,
         };
-        if !token.has_lost(&error) || !is_first {
-            return Err(failed(&attempted, &error));
+        tries += 1;
+        let most = match (&failure, token.is_removable()) {
+            (_, true) => TRIES_OF_CARD,
+            (Failure::Missing(_), false) => 1,
+            (_, false) => TRIES,
+        };
+        if !failure.is_loss(token) || tries >= most {
+            return Err(failure.into());
         }
-        is_first = false;
+        // The first time it is the card itself, most often.
+        if tries > 1 {
+            thread::sleep(BETWEEN_TRIES * tries);
+        }
     }
 }
 
@@ -103,6 +140,7 @@ fn once<T>(
 fn lose(token: &'static Token, epoch: u64, failure: &Failure) -> Loss {
     match failure {
         Failure::Call { error, .. } if token.has_lost(error) => token.lose(epoch, error),
+        Failure::Missing(_) if token.is_removable() => token.lose_card(epoch),
         _ => Loss::none(),
     }
 }

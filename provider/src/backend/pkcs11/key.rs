@@ -158,27 +158,32 @@ impl Pkcs11Key {
         if found.is_empty() {
             still_logged_in(self.token, session)?;
         }
-        let [object] = found[..] else {
-            return Err(self.refused(
-                Reason::NoSuchKey,
-                &format!("there are {} such keys now", found.len()),
-            ));
+        let object = match found[..] {
+            [object] => object,
+            [] => {
+                let error = self.refused(Reason::NoSuchKey, "there is no such key any more");
+                return Err(Failure::Missing(error));
+            }
+            _ => {
+                let problem = format!("there are {} such keys now", found.len());
+                return Err(self.refused(Reason::NoSuchKey, &problem).into());
+            }
         };
         let public = public_half(self.token, session, object, &halves)?;
         if !public.is_same_key(&self.public) {
-            return Err(self.refused(
-                Reason::KeyChanged,
-                "the key with this name has another public half now",
-            ));
+            let problem = "the key with this name has another public half now";
+            return Err(self.refused(Reason::KeyChanged, problem).into());
         }
         Ok(object.handle)
     }
 
     #[track_caller]
-    fn refused(&self, reason: Reason, problem: &str) -> Failure {
+    fn refused(&self, reason: Reason, problem: &str) -> Error {
         let attempted = self.attempted();
-        let message = format!("{attempted}: {problem}; load the key again");
-        Failure::Final(Error::new(reason, message))
+        Error::new(
+            reason,
+            format!("{attempted}: {problem}; load the key again"),
+        )
     }
 
     #[track_caller]

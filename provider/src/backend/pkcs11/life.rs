@@ -23,6 +23,8 @@ const LOOK: Duration = Duration::from_millis(5);
 pub struct Life {
     state: Mutex<State>,
     changed: Condvar,
+    /// A forked child has what its parent's module had in memory.
+    is_inherited: bool,
 }
 
 #[derive(Default)]
@@ -52,6 +54,14 @@ pub struct LifeNumber(u64);
 pub struct AskedByItself;
 
 impl Life {
+    /// In a forked child of a process whose module was connected to a service.
+    pub fn inherited() -> Self {
+        Self {
+            is_inherited: true,
+            ..Self::default()
+        }
+    }
+
     /// Starts the module, unless it is, and lets the caller use it.
     pub fn started<'a>(
         &'a self,
@@ -74,7 +84,14 @@ impl Life {
             }
         }
         state.stage = Stage::Starting(me);
+        let is_first = state.number == 0;
         drop(state);
+        // ykcs11 goes on with its parent's handles after C_Initialize.
+        if self.is_inherited && is_first && raw.initialize().is_ok() {
+            if let Err(error) = raw.finalize() {
+                log::debug!("{}", describe(&error));
+            }
+        }
         let outcome = self.initialize(raw, 1);
         Ok(outcome.map(|()| InUse { life: self, raw }))
     }

@@ -11,7 +11,7 @@ use p11_raw::User;
 use super::attempt::{Attempt, Failure};
 use super::failure::code;
 use super::login_lock::LoginLock;
-use super::pins::{PinMark, Sourced, pin_for, refuse, unless_refused};
+use super::pins::{PinMark, Sourced, accept, is_accepted, pin_for, refuse, unless_refused};
 use super::sessions::{Lease, LoginState};
 use super::token::Token;
 use crate::backend::Login;
@@ -66,13 +66,16 @@ fn by_pin(
     let pin = source(policy)?;
     unless_refused(token, &pin)?;
     let _lock = LoginLock::take(token);
-    token.bring_up_to_date();
+    // A restart disturbs others that use the card.
+    if !is_accepted(token, &pin.value) {
+        token.bring_up_to_date();
+    }
     check_state(token, policy)?;
     // By another process of the family meanwhile.
     unless_refused(token, &pin)?;
     let session = Lease::take(token)?;
     let state = match c_login(token, &session, User::User, Some(&pin))? {
-        true => LoginState::ByPin(Some(PinMark::of(token, &pin.value))),
+        true => LoginState::ByPin(Some(accept(token, &pin.value))),
         false => LoginState::ByPin(None),
     };
     if policy.keep && state != LoginState::ByPin(None) {

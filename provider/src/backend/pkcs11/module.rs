@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::slot::{SlotInfo, TokenInfo};
-use ossl_shim::process::{AppendOnly, PerProcess};
+use ossl_shim::process::{AppendOnly, Connection, PerProcess};
 use p11_raw::SlotId;
 
 use super::elf::foreign_machine;
@@ -22,12 +22,17 @@ pub struct FileId {
     pub inode: u64,
 }
 
+/// The file name of pcscd's socket, pcscd(8).
+const PCSCD: &str = "pcscd.comm";
+
 /// An opened module. It is never closed.
 pub struct Module {
     pub file: FileId,
     path: PathBuf,
     raw: p11_raw::Module,
     life: PerProcess<Life>,
+    /// The connections to pcscd that it has, or had in a parent.
+    wires: AppendOnly<Connection>,
     tokens: AppendOnly<Token>,
     /// Only one thread adds a token.
     adding: PerProcess<Mutex<()>>,
@@ -71,6 +76,7 @@ impl Module {
             path: path.to_owned(),
             raw: p11_raw::Module::open(path).map_err(unusable)?,
             life: PerProcess::new(),
+            wires: AppendOnly::new(),
             tokens: AppendOnly::new(),
             adding: PerProcess::new(),
         })
@@ -121,7 +127,24 @@ impl Module {
     }
 
     fn life(&self) -> &Life {
-        self.life.get(Life::default)
+        self.life.get(|| {
+            let mut wires = self.wires.iter().peekable();
+            if wires.peek().is_none() {
+                return Life::default();
+            }
+            // What is sent there the parent would read the answer to.
+            wires.for_each(|wire| wire.cut());
+            Life::inherited()
+        })
+    }
+
+    /// Remembers the connections to pcscd, for the time after a fork.
+    fn note_wires(&self) {
+        for wire in Connection::all_to(PCSCD) {
+            if !self.wires.iter().any(|known| *known == wire) {
+                self.wires.push(wire);
+            }
+        }
     }
 
     /// The tokens that are there now.
@@ -148,6 +171,9 @@ impl Module {
         };
         let unlisted: Vec<&'static Token> = self.tokens.iter().filter(is_unlisted).collect();
         present.extend(unlisted.into_iter().filter_map(Token::still_in_use));
+        if present.iter().any(|present| present.token.is_removable()) {
+            self.note_wires();
+        }
         Ok(present)
     }
 

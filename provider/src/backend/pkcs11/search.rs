@@ -175,7 +175,7 @@ impl Request<'_> {
                 }
             }
             match found.is_empty() {
-                true => Err(self.nothing(token, session).into()),
+                true => Err(Failure::Missing(self.nothing(token, session))),
                 false => Ok(found),
             }
         })

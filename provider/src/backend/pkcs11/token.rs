@@ -192,7 +192,8 @@ impl Token {
         }
     }
 
-    fn lose_card(&'static self, epoch: u64) -> Loss {
+    /// The same of a card, whatever else is open.
+    pub fn lose_card(&'static self, epoch: u64) -> Loss {
         let life = self.module.life_number();
         let is_news = self.sessions().lose(self.module, epoch, false);
         Loss(is_news.then_some((self.module, life)))
