@@ -1,11 +1,11 @@
 //! Which PIN is sent to a token, and which never again.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU64;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use ossl_shim::process::{AppendOnly, FamilySet};
+use ossl_shim::process::{AppendOnly, FamilySet, Secret};
 
 use super::token::Token;
 use crate::backend::Login;
@@ -35,15 +35,26 @@ impl KeptPins {
 pub struct PinMark(NonZeroU64);
 
 impl PinMark {
-    /// SipHash with a key of this process (and its children).
+    /// SipHash behind a key of this process and its children. A PIN has few digits: who has the key can
+    /// find it. So the key is where a kept PIN would be, out of core dumps.
     pub fn of(token: &Token, pin: &Pin) -> Self {
-        static KEY: OnceLock<RandomState> = OnceLock::new();
-        let key = KEY.get_or_init(RandomState::new);
+        static KEY: OnceLock<Option<Secret>> = OnceLock::new();
+        let key = KEY.get_or_init(|| {
+            Secret::filled(|room| {
+                let key = room.get_mut(..KEY_SIZE)?;
+                getrandom::fill(key).ok().map(|()| KEY_SIZE)
+            })
+        });
+        let mut hasher = DefaultHasher::new();
+        key.as_deref().hash(&mut hasher);
         let identity = &token.identity;
-        let hash = key.hash_one((identity.to_string(), &identity.model, &**pin));
-        Self(NonZeroU64::new(hash).unwrap_or(NonZeroU64::MIN))
+        (identity.to_string(), &identity.model, &**pin).hash(&mut hasher);
+        Self(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MIN))
     }
 }
+
+/// As many bytes as keep anybody from trying them all.
+const KEY_SIZE: usize = 32;
 
 /// The marks of refused PINs, through whatever module they were sent. A child must not spend a PIN that
 /// its parent, or a sibling, knows to be wrong.
