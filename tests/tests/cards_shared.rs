@@ -76,3 +76,28 @@ fn other_programs_that_use_the_card_do_not_disturb_a_running_one() {
         }
     }
 }
+
+/// A signature with one key must not come between the login for another key and its signature.
+#[test]
+fn threads_sign_with_keys_of_two_slots_at_once() {
+    for module in Module::ALL {
+        let card = Card::new(module, KeyType::P256, &[Authentication, Signature]);
+        let files: Vec<String> = [Authentication, Signature]
+            .iter()
+            .flat_map(|slot| {
+                let (uri, file) = (
+                    format!("pkcs11:id={}", slot.id()),
+                    format!("{}.pem", slot.name()),
+                );
+                card.openssl("pkey -in {} -out {}", &[&uri, &file]).ok();
+                [file, format!("{}.pub", slot.name())]
+            })
+            .collect();
+        for options in [&["6", "8"][..], &["--shared", "6", "8"]] {
+            card.run(helper("hammer")).args(options).args(&files).ok();
+        }
+        card.openssl("dgst -sha256 -sign 9c.pem -out signature 9c.pem", &[])
+            .ok();
+        assert_eq!(card.tries_left(), 3, "{module:?}");
+    }
+}

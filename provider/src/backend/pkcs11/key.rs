@@ -9,7 +9,7 @@ use p11_raw::ObjectHandle;
 
 use super::attempt::{Attempt, Failure, attempt};
 use super::halves::public_half;
-use super::login::{log_in, log_in_for_key, still_logged_in};
+use super::login::{log_in, log_in_for_key, pin_for_key, still_logged_in};
 use super::object::{Object, Pattern};
 use super::plan::{Abilities, Plan, Signing};
 use super::sessions::{Lease, LoginState};
@@ -119,10 +119,16 @@ impl Pkcs11Key {
     fn sign_on(&self, session: &Lease, plan: &Signing<'_>, signature: &mut [u8]) -> Attempt<usize> {
         let handle = self.handle(session)?;
         let raw = self.token.module.raw();
+        // It may take its time: before the card is kept from others.
+        let pin = match self.always_authenticate {
+            true => Some(pin_for_key(self.token, &self.policy)?),
+            false => None,
+        };
+        let _turn = self.token.turn();
         raw.sign_init(session, &plan.mechanism, handle)
             .map_err(Failure::of(|| self.attempted()))?;
-        if self.always_authenticate {
-            log_in_for_key(self.token, session, &self.policy)?;
+        if let Some(pin) = &pin {
+            log_in_for_key(self.token, session, &self.policy, pin.as_ref())?;
         }
         touched(
             self.token,

@@ -84,24 +84,30 @@ fn by_pin(
     Ok((session, state))
 }
 
-/// The login that a key wants between the start and the end of each signature
-/// (CKA_ALWAYS_AUTHENTICATE). OpenSSL offers no prompt there.
-pub fn log_in_for_key(token: &'static Token, session: &Lease, policy: &PinPolicy) -> Attempt<()> {
-    let state = token.sessions().login();
-    if state == LoginState::ByPinPad {
-        c_login(token, session, User::ContextSpecific, None)?;
-        return Ok(());
+/// The PIN for the login that a key wants for each signature; `None` if the token asks for it itself.
+/// OpenSSL offers no prompt there.
+pub fn pin_for_key(token: &Token, policy: &PinPolicy) -> Result<Option<Sourced>> {
+    if token.sessions().login() == LoginState::ByPinPad {
+        return Ok(None);
     }
-    let pin = pin_for(
-        token,
-        policy,
-        None,
-        &mut Login::unattended(),
-        Instant::now(),
-    )?;
+    let nobody = &mut Login::unattended();
+    pin_for(token, policy, None, nobody, Instant::now()).map(Some)
+}
+
+/// The login that a key wants between the start and the end of each signature
+/// (CKA_ALWAYS_AUTHENTICATE).
+pub fn log_in_for_key(
+    token: &'static Token,
+    session: &Lease,
+    policy: &PinPolicy,
+    pin: Option<&Sourced>,
+) -> Attempt<()> {
+    let Some(pin) = pin else {
+        return c_login(token, session, User::ContextSpecific, None).map(drop);
+    };
     let _lock = LoginLock::take(token);
-    unless_refused(token, &pin)?;
-    match state {
+    unless_refused(token, pin)?;
+    match token.sessions().login() {
         // The flags of a token that the user is logged in to tell nothing: modules don't ask the card
         // then. But this PIN is good.
         LoginState::ByPin(Some(accepted)) if accepted == PinMark::of(token, &pin.value) => {}
@@ -115,8 +121,7 @@ pub fn log_in_for_key(token: &'static Token, session: &Lease, policy: &PinPolicy
         }
         _ => check_state(token, policy)?,
     }
-    c_login(token, session, User::ContextSpecific, Some(&pin))?;
-    Ok(())
+    c_login(token, session, User::ContextSpecific, Some(pin)).map(drop)
 }
 
 /// The flags of the token, before a PIN is spent.

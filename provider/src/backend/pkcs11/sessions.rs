@@ -31,6 +31,8 @@ pub struct Sessions {
     returned: Condvar,
     /// Only one thread logs in.
     pub login_turn: Mutex<()>,
+    /// Only one thread signs with a card.
+    pub card_turn: Mutex<()>,
 }
 
 #[derive(Default)]

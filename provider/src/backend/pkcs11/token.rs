@@ -166,6 +166,18 @@ impl Token {
         is_loss(error) || (self.is_removable() && may_be_loss_of_card(error))
     }
 
+    /// Whose turn it is to sign with a card, which does one thing at a time anyway. Nothing may come
+    /// between the login that a key wants for a signature and that signature: the card would forget it,
+    /// and OpenSC 0.23 would keep the card to itself for ever (piv_pin_cmd locks it at each such login,
+    /// and it is unlocked once).
+    pub fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        let turn = || {
+            let turn = self.sessions().card_turn.lock();
+            turn.unwrap_or_else(PoisonError::into_inner)
+        };
+        self.is_removable().then(turn)
+    }
+
     /// It has just done something.
     pub fn is_here(&self) {
         if self.is_removable() {
