@@ -157,13 +157,14 @@ for child in children:
 ";
 
 #[test]
-fn three_processes_at_once_leave_a_try() {
+fn many_processes_at_once_leave_a_try() {
+    const PROCESSES: usize = 8;
     for module in Module::ALL {
         let card = card(module, KeyType::P256, &[Authentication]);
         card.write_pin(WRONG_PIN);
-        let together = Barrier::new(3);
+        let together = Barrier::new(PROCESSES);
         thread::scope(|scope| {
-            for _ in 0..3 {
+            for _ in 0..PROCESSES {
                 let process = card.openssl("pkey -in 9a.pem -noout", &[]);
                 scope.spawn(|| {
                     together.wait();
