@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # What the tests need and Debian 12 does not have: made or fetched once, and kept in ~/.cache/hwkey.
-# ci/test sources it behind lib.sh. need_X makes X where it is absent; cached_X says where it is.
+# ci/test and ci/card source it behind lib.sh. need_X makes X where it is absent; cached_X says where it is.
 
 # Pinned: a new release must not turn a good tree red.
 deny_version=0.20.2

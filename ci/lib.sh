@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034 # much of this is for the scripts
-# What ci/demo and ci/test share: colours, failing with a reason, Debian packages, Rust, waiting.
+# What ci/card, ci/demo and ci/test share: colours, failing with a reason, Debian packages, Rust, waiting.
 # A script sources it from its own directory, after set -euo pipefail.
 
 # The tree, whatever directory the script was called from.
@@ -106,6 +106,12 @@ install_missing() {
         }
     fi
     rm -f "$log"
+}
+
+# Where cargo puts what it builds.
+target_directory() {
+    (cd "$tree" && cargo metadata --format-version 1 --no-deps) |
+        sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }
 
 # wait_until CONDITION…: false if the command does not come true within twenty seconds.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::{Finished, Run, free_port, module, named_nodes};
+use crate::{Card, Finished, Run, free_port, module, named_nodes};
 
 /// The tree.
 pub fn repository() -> PathBuf {
@@ -79,26 +79,46 @@ pub struct Followed {
 impl Followed {
     /// The README by hand.
     pub fn readme() -> Self {
-        Self::through(&[], &[], &[])
+        Self::through(Run::new("bash"), &by_hand(), &[], &[], &[])
     }
 
     /// The README by hand, and then `name` in the same shell, with a free port for each of `ports`.
     /// After the block that has the first text of one of `waits`, its command is waited for.
     pub fn page(name: &str, ports: &[&str], waits: &[(&str, &str)]) -> Self {
-        let page = page(name);
-        let blocks: Vec<&str> = blocks(&page).collect();
+        let text = page(name);
+        let blocks: Vec<&str> = blocks(&text).collect();
+        Self::through(Run::new("bash"), &by_hand(), &blocks, ports, waits)
+    }
+
+    /// A page that stands by itself, with this card in the reader. Its text is changed by `edit`
+    /// before.
+    pub fn with_card(
+        name: &str,
+        card: &Card,
+        edit: impl Fn(String) -> String,
+        ports: &[&str],
+        waits: &[(&str, &str)],
+    ) -> Self {
+        let text = edit(page(name));
+        let blocks: Vec<&str> = blocks(&text).collect();
+        Self::through(card.tool("bash"), "", &blocks, ports, waits)
+    }
+
+    fn through(
+        shell: Run,
+        before: &str,
+        blocks: &[&str],
+        ports: &[&str],
+        waits: &[(&str, &str)],
+    ) -> Self {
         for (text, _) in waits {
             assert!(blocks.iter().any(|block| block.contains(text)), "{text}");
         }
-        Self::through(&blocks, ports, waits)
-    }
-
-    fn through(blocks: &[&str], ports: &[&str], waits: &[(&str, &str)]) -> Self {
         let (dir, programs) = (tempfile::tempdir().unwrap(), programs());
         // Servers change their user: they may go through.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         let place = dir.path().to_str().unwrap();
-        let mut script = format!("{PRELUDE}\n{}", by_hand());
+        let mut script = format!("{PRELUDE}\n{before}");
         for block in blocks {
             script += block;
             script += "\n";
@@ -114,7 +134,7 @@ impl Followed {
             module().to_str().unwrap(),
         );
         let path = std::env::var("PATH").unwrap();
-        let said = Run::new("bash")
+        let said = shell
             .dir(&repository())
             .args(["-c", &script])
             .env("PATH", format!("{}:{path}", programs.path().display()))

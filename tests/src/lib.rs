@@ -27,10 +27,10 @@ mod steps;
 mod token;
 mod tpm;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use authority::Authority;
-pub use card::{Card, Chip, Module, Reader, Slot};
+pub use card::{Card, Chip, FACTORY_PIN, Module, PUK, Reader, Slot};
 pub use client::{Client, shown_subject};
 pub use conf::Conf;
 pub use followed::{Followed, page, repository};
@@ -53,14 +53,15 @@ pub use tpm::Tpm;
 /// The SoftHSM module of Debian.
 pub const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
-/// The module under test.
+/// The module under test: where cargo put the programs of this crate too. Its tests are in a directory
+/// below.
 pub fn module() -> PathBuf {
-    let exe = std::env::current_exe().expect("the path of this test");
+    let exe = std::env::current_exe().expect("the path of this program");
     let profile = exe
         .ancestors()
-        .find(|dir| dir.file_name().is_some_and(|name| name == "deps"))
-        .and_then(Path::parent)
-        .expect("target/<profile>/deps/<test>");
+        .skip(1)
+        .find(|dir| dir.file_name().is_some_and(|name| name != "deps"))
+        .expect("target/<profile>");
     let module = profile.join("libhwkey.so");
     assert!(
         module.exists(),

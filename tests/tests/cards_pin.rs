@@ -1,7 +1,6 @@
 //! The PIN of a PIV card: three tries, of which the last is not ours.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::sync::Barrier;
 use std::thread;
 
@@ -208,33 +207,19 @@ fn tries_that_others_spend_are_seen() {
     }
 }
 
-/// A program that answers with the card's PIN, and counts how often it was asked.
-fn askpass(card: &Card) -> String {
-    let path = card.path("askpass");
-    let script = format!("#!/bin/sh\necho asked >> asked\necho {PIN}\n");
-    fs::write(&path, script).expect("askpass");
-    fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("chmod");
-    path.display().to_string()
-}
-
-fn times_asked(card: &Card) -> usize {
-    let asked = fs::read_to_string(card.path("asked")).unwrap_or_default();
-    asked.lines().count()
-}
-
 #[test]
 fn a_pin_that_is_not_kept_is_asked_for_at_each_signature_of_9c() {
     for module in Module::ALL {
         let card = card(module, KeyType::P256, &[Signature]);
         let conf = card.conf().without("pin-source").option("pin-keep", "no");
-        card.configure(&conf.option("pin-prompt", &askpass(&card)));
+        card.configure(&conf.option("pin-prompt", &card.askpass()));
         let mut steps = steps(&card);
         steps.ok("load=9c.pem");
-        let for_login = times_asked(&card);
+        let for_login = card.times_asked();
         assert_eq!(for_login, 1, "{module:?}");
         for signatures in 1..=3 {
             steps.ok("sign");
-            assert_eq!(times_asked(&card) - for_login, signatures, "{module:?}");
+            assert_eq!(card.times_asked() - for_login, signatures, "{module:?}");
         }
     }
 }
@@ -276,10 +261,10 @@ fn nobody_is_asked_for_a_pin_for_the_key_for_doors() {
     let card = card(Module::OpenSc, KeyType::P256, &[CardAuthentication]);
     card.reset();
     let conf = card.conf().without("pin-source");
-    card.configure(&conf.option("pin-prompt", &askpass(&card)));
+    card.configure(&conf.option("pin-prompt", &card.askpass()));
     let mut steps = steps(&card);
     steps.ok("load=9e.pem");
     steps.ok("sign");
     card.openssl("pkey -in pkcs11:id=%04 -pubout", &[]).ok();
-    assert_eq!(times_asked(&card), 0);
+    assert_eq!(card.times_asked(), 0);
 }

@@ -4,19 +4,10 @@ use hwkey_tests::{Card, KeyType, Module, Slot, Steps, helper, wait_until};
 
 use Slot::Authentication;
 
-/// How long a card waits for a touch here, in seconds. (A YubiKey waits 15.) OpenSC 0.23 takes the
-/// card's refusal for a lost login, and asks four times.
-fn patience(module: Module) -> u32 {
-    match module {
-        Module::OpenSc => 2,
-        Module::Ykcs11 => 6,
-    }
-}
-
 fn demanding_card(module: Module) -> (Card, Steps) {
     let card = Card::new(module, KeyType::P256, &[Authentication]);
     card.openssl("pkey -in pkcs11:id=%01 -out 9a.pem", &[]).ok();
-    card.chip.demand_touch(patience(module));
+    card.demand_touch();
     let mut steps = Steps::of(card.run(helper("steps")), &card.path("steps.log"));
     steps.ok("load=9a.pem");
     (card, steps)

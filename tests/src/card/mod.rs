@@ -3,6 +3,7 @@
 
 mod stack;
 
+use std::fmt::{self, Display, Formatter};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -25,10 +26,32 @@ pub enum Module {
 impl Module {
     pub const ALL: [Self; 2] = [Self::OpenSc, Self::Ykcs11];
 
+    /// Its version: the first two numbers.
+    pub fn version(self) -> String {
+        let package = match self {
+            Self::OpenSc => "opensc-pkcs11",
+            Self::Ykcs11 => "ykcs11",
+        };
+        let query = ["--show", "--showformat", "${Version}", package];
+        let version = Run::new("dpkg-query").args(query).ok();
+        let numbers: Vec<&str> = version.split(['.', '-']).take(2).collect();
+        numbers.join(".")
+    }
+
     pub fn path(self) -> String {
         library(match self {
             Self::OpenSc => "opensc-pkcs11.so",
             Self::Ykcs11 => "libykcs11.so.2",
+        })
+    }
+}
+
+/// As its makers write it.
+impl Display for Module {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OpenSc => "OpenSC",
+            Self::Ykcs11 => "ykcs11",
         })
     }
 }
@@ -79,18 +102,32 @@ impl Slot {
 /// `ca.crt`, are in files too: `9a.crt`, and its public keys: `9a.pub`.
 pub struct Card {
     pub chip: Chip,
-    module: Module,
+    pub module: Module,
     pcscd: Pcscd,
     dir: TempDir,
 }
 
-/// What is on every new card.
-const FACTORY_PIN: &str = "123456";
+/// What every new card has.
+pub const FACTORY_PIN: &str = "123456";
 pub const PUK: &str = "12345678";
 
 impl Card {
     /// A card with keys in these slots.
     pub fn new(module: Module, key: KeyType, slots: &[Slot]) -> Self {
+        let card = Self::unused(module);
+        card.tool("openssl")
+            .words(
+                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout ca.key \
+                 -subj /CN=authority -days 9 -out ca.crt",
+                &[],
+            )
+            .ok();
+        card.issue(Reader::First, "", key, slots);
+        card
+    }
+
+    /// A card as it is sold.
+    pub fn unused(module: Module) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("hwkey-test-")
             .tempdir()
@@ -105,14 +142,7 @@ impl Card {
             dir,
         };
         card.configure(&card.conf());
-        card.tool("openssl")
-            .words(
-                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout ca.key \
-                 -subj /CN=authority -days 9 -out ca.crt",
-                &[],
-            )
-            .ok();
-        card.issue(Reader::First, "", key, slots);
+        card.wait_for_cards(1);
         card
     }
 
@@ -218,6 +248,16 @@ impl Card {
             .ok();
     }
 
+    /// From now on the card waits for a touch before it signs, just long enough for its refusal to be
+    /// taken for that. (A YubiKey waits 15 seconds.) OpenSC 0.23 takes the refusal for a lost login, and
+    /// makes the card wait twice or more.
+    pub fn demand_touch(&self) {
+        self.chip.demand_touch(match self.module {
+            Module::OpenSc => 3,
+            Module::Ykcs11 => 6,
+        });
+    }
+
     /// Takes the PIN from the card, as pulling it out would.
     pub fn reset(&self) {
         self.tool("opensc-tool").arg("--reset").ok();
@@ -262,6 +302,20 @@ impl Card {
     /// Changes what the PIN file holds.
     pub fn write_pin(&self, pin: &str) {
         write_private(&self.path("pin"), &format!("{pin}\n"));
+    }
+
+    /// A program that answers with the card's PIN, for `pin-prompt`; it counts how often it is asked.
+    pub fn askpass(&self) -> String {
+        let path = self.path("askpass");
+        let script = format!("#!/bin/sh\necho asked >> asked\necho {PIN}\n");
+        fs::write(&path, script).expect("askpass");
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("chmod");
+        path.display().to_string()
+    }
+
+    pub fn times_asked(&self) -> usize {
+        let asked = fs::read_to_string(self.path("asked")).unwrap_or_default();
+        asked.lines().count()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -47,6 +47,8 @@ pub struct Pcscd {
     process: RefCell<Option<Background>>,
     /// Keeps the network and the mounts, whatever becomes of pcscd.
     world: Background,
+    /// With its end the world ends, and pcscd in it: even if we are killed.
+    _lifeline: ChildStdin,
 }
 
 impl Pcscd {
@@ -63,18 +65,19 @@ impl Pcscd {
         );
         fs::write(readers.join("virtual"), reader).expect("a reader");
         let ready = dir.join("ready");
-        let script = "ip link set lo up && mount --bind \"$1\" /run && touch \"$2\" && \
-                      exec tail --follow /dev/null";
-        let world = Run::new("unshare")
+        let script = "ip link set lo up && mount --bind \"$1\" /run && touch \"$2\" && cat && \
+                      kill \"$(cat /run/pcscd/pcscd.pid)\"";
+        let (world, lifeline) = Run::new("unshare")
             .args(["--mount", "--net", "--propagation", "private", "--"])
             .args(["sh", "-c", script, "sh"])
             .args([&run, &ready])
-            .background(Some(&dir.join("world.log")));
+            .told(&dir.join("world.log"));
         wait_until("mounts of its own", || ready.exists());
         let pcscd = Self {
             dir: dir.into(),
             process: RefCell::default(),
             world,
+            _lifeline: lifeline,
         };
         pcscd.start();
         pcscd
