@@ -9,7 +9,7 @@ use cryptoki::slot::TokenInfo;
 use p11_raw::User;
 
 use super::attempt::{Attempt, Failure};
-use super::failure::code;
+use super::failure::{code, describe};
 use super::login_lock::LoginLock;
 use super::pins::{PinMark, Sourced, accept, is_accepted, pin_for, refuse, unless_refused};
 use super::sessions::{Lease, LoginState};
@@ -179,24 +179,50 @@ fn c_login(
         log::debug!("logged in to {}", token.identity);
         return Ok(true);
     };
-    match code(&error) {
-        Some(RvError::UserAlreadyLoggedIn) => return Ok(false),
-        Some(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange) => {
-            if let Some(pin) = pin {
-                refuse(token, &pin.value);
-            }
-        }
-        _ => {}
+    if code(&error) == Some(RvError::UserAlreadyLoggedIn) {
+        return Ok(false);
+    }
+    if let Some(pin) = pin.filter(|_| is_refusal(&error)) {
+        refuse(token, &pin.value);
     }
     let tries = tries_left(token).unwrap_or_default();
     let origin = pin.map_or("of its own PIN pad", |pin| pin.origin.as_str());
-    Err(Failure::Call {
-        attempted: format!(
-            "logging in to {} with the PIN {origin}{tries}",
-            token.identity
-        ),
-        error,
-    })
+    let attempted = format!(
+        "logging in to {} with the PIN {origin}{tries}",
+        token.identity
+    );
+    // Of a login these say that the PIN can't be one: ykcs11's and OpenSC's answers to a short one.
+    let unlikely = [
+        RvError::ArgumentsBad,
+        RvError::DataInvalid,
+        RvError::DataLenRange,
+    ];
+    if code(&error).is_some_and(|code| unlikely.contains(&code)) {
+        return Err(Failure::Final(Error::new(
+            Reason::PinRefused,
+            format!(
+                "{attempted}: {}; the token does not take a PIN of this length or these characters (PIV \
+                 cards: 6 to 8 digits)",
+                describe(&error)
+            ),
+        )));
+    }
+    Err(Failure::Call { attempted, error })
+}
+
+/// Whether the token looked at the PIN, or would refuse it again.
+fn is_refusal(error: &CryptokiError) -> bool {
+    matches!(
+        code(error),
+        Some(
+            RvError::PinIncorrect
+                | RvError::PinInvalid
+                | RvError::PinLenRange
+                | RvError::ArgumentsBad
+                | RvError::DataInvalid
+                | RvError::DataLenRange
+        )
+    )
 }
 
 /// What the token tells of its tries after a refusal.

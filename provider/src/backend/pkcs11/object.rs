@@ -168,7 +168,7 @@ impl Object {
             object: label,
             id,
             object_type: Some(self.class),
-            ..token.identity.uri()
+            ..token.uri()
         }
     }
 

@@ -39,11 +39,13 @@ impl Identity {
     }
 
     /// The URI that picks out this token.
-    pub fn uri(&self) -> Pkcs11Uri {
+    fn uri(&self, is_removable: bool) -> Pkcs11Uri {
         let attribute = |text: &String| (!text.is_empty()).then(|| text.clone());
+        // OpenSC calls a PIV card after its certificate in 9a, which is renewed.
+        let has_lasting_name = !is_removable || self.serial.is_empty();
         Pkcs11Uri {
             token: TokenPattern {
-                token: attribute(&self.label),
+                token: attribute(&self.label).filter(|_| has_lasting_name),
                 manufacturer: attribute(&self.manufacturer),
                 serial: attribute(&self.serial),
                 model: attribute(&self.model),
@@ -116,6 +118,11 @@ impl Token {
             seen: PerProcess::new(),
             mechanisms: PerProcess::new(),
         }
+    }
+
+    /// The URI that picks it out.
+    pub fn uri(&self) -> Pkcs11Uri {
+        self.identity.uri(self.is_removable())
     }
 
     /// The sessions of this process. A forked child begins anew.
