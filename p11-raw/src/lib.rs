@@ -9,6 +9,7 @@
 
 mod attributes;
 mod digest;
+mod locks;
 mod module;
 mod objects;
 mod session;

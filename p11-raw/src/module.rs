@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::ptr;
 
+use crate::locks;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Info};
 use cryptoki::error::{Error, Result, Rv};
 use cryptoki_sys::{CK_C_INITIALIZE_ARGS, CK_FUNCTION_LIST, CK_INFO, CK_RV};
@@ -10,6 +11,8 @@ use cryptoki_sys::{CK_C_INITIALIZE_ARGS, CK_FUNCTION_LIST, CK_INFO, CK_RV};
 /// A PKCS#11 module.
 pub struct Module {
     pub(crate) functions: CK_FUNCTION_LIST,
+    /// It locks its mutexes twice in a thread.
+    locks_twice: bool,
     /// Keeps the functions mapped.
     _library: cryptoki_sys::Pkcs11,
 }
@@ -44,7 +47,11 @@ impl Module {
         // SAFETY: the module returned its function list, which lives as long as the module; it is
         // copied (it may be packed, so it is read unaligned).
         let functions = unsafe { list.read_unaligned() };
+        // OpenSC 0.23 does when a card is pulled out in the middle of its work, and waits for itself for
+        // ever (sc_unlock calls itself by way of the card's driver).
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
         Ok(Self {
+            locks_twice: name.starts_with("opensc-pkcs11") || name.starts_with("onepin-opensc"),
             functions,
             _library: library,
         })
@@ -53,7 +60,10 @@ impl Module {
     /// `C_Initialize`, for use by many threads with the operating system's locks.
     pub fn initialize(&self) -> Result<()> {
         let arguments = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
-        let mut arguments = CK_C_INITIALIZE_ARGS::from(arguments);
+        let mut arguments = match self.locks_twice {
+            true => locks::recursive(),
+            false => CK_C_INITIALIZE_ARGS::from(arguments),
+        };
         let c_initialize = function!(self, C_Initialize);
         // SAFETY: the arguments live through the call.
         let code = unsafe { c_initialize(ptr::from_mut(&mut arguments).cast()) };

@@ -3,7 +3,9 @@
 
 use std::fs;
 
-use hwkey_tests::{Card, KeyType, Module, Reader, Site, Slot, Steps, helper, script, wait_until};
+use hwkey_tests::{
+    Card, KeyType, Module, Reader, Site, Slot, Steps, helper, reference, script, wait_until,
+};
 
 use Slot::{Authentication, CardAuthentication, Signature};
 
@@ -37,6 +39,22 @@ fn a_card_that_comes_back_signs_in_the_same_process() {
             card.insert();
             steps.ok("sign");
         }
+    }
+}
+
+/// OpenSC 0.23 by itself waits for itself then.
+#[test]
+fn a_card_that_is_pulled_out_while_it_signs_does_not_hang_the_program() {
+    const SIGNATURES: usize = 60;
+    let (card, mut steps) = process(Module::OpenSc, &[Authentication]);
+    steps.ok("load=9a.pem");
+    for _ in 0..3 {
+        (0..SIGNATURES).for_each(|_| steps.begin("sign"));
+        steps.outcome();
+        card.remove();
+        card.insert();
+        (1..SIGNATURES).for_each(|_| drop(steps.outcome()));
+        steps.ok("sign");
     }
 }
 
@@ -74,6 +92,21 @@ fn another_card_in_the_reader_gets_no_pin() {
         card.insert();
         // The kept one would do, but the source comes first.
         card.write_pin(hwkey_tests::PIN);
+        steps.ok("sign");
+    }
+}
+
+#[test]
+fn the_keys_of_another_card_are_its_own() {
+    for module in Module::ALL {
+        let (card, mut steps) = process(module, &[Authentication]);
+        fs::write(card.path("any.pem"), reference("pkcs11:id=%01", |_| ())).expect("any.pem");
+        steps.ok("load=any.pem");
+        steps.ok("sign");
+        card.remove();
+        let _other = card.another(Reader::First, KeyType::P256, &[Authentication]);
+        // Verified with the public key that is loaded.
+        steps.ok("load=any.pem");
         steps.ok("sign");
     }
 }

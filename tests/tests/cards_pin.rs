@@ -175,6 +175,32 @@ fn many_processes_at_once_leave_a_try() {
     }
 }
 
+/// Yubico's module sends the PIN that it keeps by itself, without a look at the tries, when the card was
+/// reset; OpenSC, too, unless it is told not to keep it.
+#[test]
+fn running_processes_leave_a_try_when_the_pin_is_changed() {
+    for slot in [Authentication, Signature] {
+        let card = card(Module::OpenSc, KeyType::P256, &[slot]);
+        let conf = "app default { framework pkcs15 { use_pin_caching = false; } }";
+        fs::write(card.path("opensc.conf"), conf).expect("opensc.conf");
+        let running = |number: usize| {
+            let run = card.run(helper("steps"));
+            let run = run.env("OPENSC_CONF", card.path("opensc.conf"));
+            let mut steps = Steps::of(run, &card.path(&format!("steps-{number}.log")));
+            steps.ok(&format!("load={}.pem", slot.name()));
+            steps.ok("sign");
+            steps
+        };
+        let mut processes: Vec<Steps> = (0..4).map(running).collect();
+        card.change_pin(PIN, "918273");
+        for steps in &mut processes {
+            let outcome = steps.take("sign");
+            assert!(outcome.contains("failed: "), "{outcome}");
+        }
+        assert_eq!(card.tries_left(), 1, "{slot:?}");
+    }
+}
+
 #[test]
 fn after_an_unblock_the_same_process_goes_on() {
     for module in Module::ALL {

@@ -17,6 +17,12 @@ pub enum Failure {
         error: CryptokiError,
     },
     Final(Error),
+    /// In C_Login: the PIN may have been looked at, so it is not tried again unless it is sure that it
+    /// was not refused.
+    Login {
+        attempted: String,
+        error: CryptokiError,
+    },
     /// Something is not there that was there before, or should be. Of a card that is disturbed by
     /// another process modules may see a part only.
     Missing(Error),
@@ -25,7 +31,9 @@ pub enum Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Call { attempted, error } => failed(&attempted, &error),
+            Failure::Call { attempted, error } | Failure::Login { attempted, error } => {
+                failed(&attempted, &error)
+            }
             Failure::Final(error) | Failure::Missing(error) => error,
         }
     }
@@ -49,10 +57,14 @@ impl Failure {
         }
     }
 
-    fn is_loss(&self, token: &Token) -> bool {
+    fn is_loss(&self, token: &'static Token) -> bool {
         match self {
             Self::Call { error, .. } => token.has_lost(error),
             Self::Missing(_) => true,
+            // The card went away in between, and did not refuse the PIN: else it would tell now.
+            Self::Login { error, .. } => {
+                token.is_removable() && token.has_lost(error) && !token.has_spent_tries()
+            }
             Self::Final(_) => false,
         }
     }
@@ -71,6 +83,7 @@ pub fn passing_over<T>(outcome: Attempt<T>) -> Attempt<Result<T>> {
     match outcome {
         Ok(done) => Ok(Ok(done)),
         Err(Failure::Final(error) | Failure::Missing(error)) => Ok(Err(error)),
+        Err(Failure::Login { attempted, error }) => Ok(Err(failed(&attempted, &error))),
         Err(Failure::Call { attempted, error }) if !is_loss(&error) => {
             Ok(Err(failed(&attempted, &error)))
         }
@@ -139,8 +152,14 @@ fn once<T>(
 /// What belongs to `epoch` is lost, if the failure says so.
 fn lose(token: &'static Token, epoch: u64, failure: &Failure) -> Loss {
     match failure {
-        Failure::Call { error, .. } if token.has_lost(error) => token.lose(epoch, error),
-        Failure::Missing(_) if token.is_removable() => token.lose_card(epoch),
+        Failure::Call { error, .. } | Failure::Login { error, .. } if token.has_lost(error) => {
+            token.lose(epoch, error)
+        }
+        // A refused PIN: ykcs11 keeps the card to itself for ever when the PIN that it keeps is wrong now
+        // (2.7: _ykpiv_begin_transaction returns without ending the transaction).
+        Failure::Missing(_) | Failure::Login { .. } if token.is_removable() => {
+            token.lose_card(epoch)
+        }
         _ => Loss::none(),
     }
 }

@@ -1,6 +1,5 @@
 //! The tokens that a URI may mean, over all modules.
 
-use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use cryptoki::slot::TokenInfo;
 use ossl_shim::process::AppendOnly;
 
 use super::choice;
-use super::module::{Module, Present};
+use super::module::Present;
 use super::names::{listed, some_of};
 use super::registry;
 use super::token::matches;
@@ -29,24 +28,38 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// those who need it.
 pub fn candidates(config: &Config, uri: &Pkcs11Uri) -> Result<Vec<Present>> {
     let files = choice::files(config, uri)?;
-    let modules = || files.iter().filter_map(|file| registry::open(file).ok());
-    let before: Vec<_> = modules()
-        .map(|module| (module, module.life_number()))
-        .collect();
-    let mut seen = Seen::of(uri, &files);
-    for look in 1..LOOKS {
-        if !seen.is_nothing() {
-            break;
+    let mut seen = Seen::default();
+    let mut answering = Vec::new();
+    for file in &files {
+        let before = registry::open(file).map(|module| (module, module.life_number()));
+        match before.and_then(|(module, life)| Ok((module, life, module.tokens()?))) {
+            Ok((module, life, tokens)) => {
+                seen.add(uri, &tokens);
+                answering.push((module, life));
+            }
+            Err(fault) => seen.faults.push(fault),
         }
-        match look {
+    }
+    let mut looks = 1;
+    while seen.is_nothing() && looks < LOOKS && !answering.is_empty() {
+        match looks {
             // One may have lost its service (pcscd) before this call, and not see it again. One that
             // serves somebody has not.
-            1 => before
-                .iter()
-                .for_each(|(module, life)| module.restart_if_unused(*life)),
+            1 => {
+                for (module, life) in answering
+                    .iter()
+                    .filter(|(module, _)| module.is_unused(None))
+                {
+                    module.restart(*life);
+                }
+            }
             _ => thread::sleep(BETWEEN_LOOKS),
         }
-        seen = Seen::of(uri, &files);
+        looks += 1;
+        seen.there.clear();
+        for (module, _) in &answering {
+            seen.add(uri, &module.tokens().unwrap_or_default());
+        }
     }
     if !seen.matching.is_empty() {
         for fault in seen.faults.into_iter().chain(seen.alike) {
@@ -60,7 +73,8 @@ pub fn candidates(config: &Config, uri: &Pkcs11Uri) -> Result<Vec<Present>> {
     if seen.there.is_empty() && !seen.faults.is_empty() {
         return Err(first_of(seen.faults));
     }
-    let readers: Vec<String> = modules().flat_map(Module::readers).collect();
+    let readers = answering.iter().flat_map(|(module, _)| module.readers());
+    let readers: Vec<String> = readers.collect();
     Err(nothing_matches(uri, &seen, &readers))
 }
 
@@ -76,17 +90,6 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(uri: &Pkcs11Uri, files: &[PathBuf]) -> Self {
-        let mut seen = Self::default();
-        for file in files {
-            match registry::open(file).and_then(|module| module.tokens()) {
-                Ok(tokens) => seen.add(uri, &tokens),
-                Err(fault) => seen.faults.push(fault),
-            }
-        }
-        seen
-    }
-
     /// The tokens of one module.
     fn add(&mut self, uri: &Pkcs11Uri, tokens: &[Present]) {
         for present in tokens {

@@ -119,12 +119,14 @@ impl Life {
         outcome
     }
 
-    /// Someone else finalised the module: it is to be initialised again.
-    pub fn was_finalized(&self) {
+    /// Someone else finalised the module: it is to be initialised again. Whether that is news.
+    pub fn was_finalized(&self) -> bool {
         let mut state = self.lock();
-        if state.stage == Stage::Started {
+        let is_news = state.stage == Stage::Started;
+        if is_news {
             state.stage = Stage::NotStarted;
         }
+        is_news
     }
 
     pub fn number(&self) -> LifeNumber {

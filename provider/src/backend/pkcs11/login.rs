@@ -11,7 +11,7 @@ use p11_raw::User;
 use super::attempt::{Attempt, Failure};
 use super::failure::{code, describe};
 use super::login_lock::LoginLock;
-use super::pins::{PinMark, Sourced, accept, is_accepted, pin_for, refuse, unless_refused};
+use super::pins::{PinMark, Sourced, pin_for, refuse, unless_refused};
 use super::sessions::{Lease, LoginState};
 use super::token::Token;
 use crate::backend::Login;
@@ -66,16 +66,13 @@ fn by_pin(
     let pin = source(policy)?;
     unless_refused(token, &pin)?;
     let _lock = LoginLock::take(token);
-    // A restart disturbs others that use the card.
-    if !is_accepted(token, &pin.value) {
-        token.bring_up_to_date();
-    }
+    token.bring_up_to_date();
     check_state(token, policy)?;
     // By another process of the family meanwhile.
     unless_refused(token, &pin)?;
     let session = Lease::take(token)?;
     let state = match c_login(token, &session, User::User, Some(&pin))? {
-        true => LoginState::ByPin(Some(accept(token, &pin.value))),
+        true => LoginState::ByPin(Some(PinMark::of(token, &pin.value))),
         false => LoginState::ByPin(None),
     };
     if policy.keep && state != LoginState::ByPin(None) {
@@ -107,19 +104,19 @@ pub fn log_in_for_key(
     };
     let _lock = LoginLock::take(token);
     unless_refused(token, pin)?;
-    match token.sessions().login() {
-        // The flags of a token that the user is logged in to tell nothing: modules don't ask the card
-        // then. But this PIN is good.
-        LoginState::ByPin(Some(accepted)) if accepted == PinMark::of(token, &pin.value) => {}
-        // It was changed at its source: the login of the user tells whether it is good, under all
-        // precautions.
-        LoginState::ByPin(Some(_)) => {
-            return Err(Failure::Call {
-                attempted: format!("logging in to {}", token.identity),
-                error: logged_out(Function::Login),
-            });
-        }
-        _ => check_state(token, policy)?,
+    let is_good = match token.sessions().login() {
+        LoginState::ByPin(Some(accepted)) => accepted == PinMark::of(token, &pin.value),
+        _ => true,
+    };
+    let info = token.info_where_it_was();
+    let has_tries = info.is_some_and(|info| !info.user_pin_locked() && !spends_last(&info, policy));
+    // It was changed at its source, or others have spent tries: the login of the user tells whether it is
+    // good, under all precautions.
+    if !is_good || !has_tries {
+        return Err(Failure::Call {
+            attempted: format!("logging in to {}", token.identity),
+            error: logged_out(Function::Login),
+        });
     }
     c_login(token, session, User::ContextSpecific, Some(pin)).map(drop)
 }
@@ -129,7 +126,7 @@ fn check_state(token: &'static Token, policy: &PinPolicy) -> Result<()> {
     let mut info = token.info()?;
     if spends_last(&info, policy) || info.user_pin_locked() {
         // OpenSC goes on saying so after a good login.
-        token.restart();
+        token.restart_if_alone();
         info = token.info()?;
     }
     let locked = |problem: &str, cure: &str| {
@@ -207,7 +204,15 @@ fn c_login(
             ),
         )));
     }
-    Err(Failure::Call { attempted, error })
+    // Sent again it might cost another try, unless it is sure that the token has not seen it.
+    match code(&error) {
+        Some(
+            RvError::CryptokiNotInitialized
+            | RvError::SessionHandleInvalid
+            | RvError::SessionClosed,
+        ) => Err(Failure::Call { attempted, error }),
+        _ => Err(Failure::Login { attempted, error }),
+    }
 }
 
 /// Whether the token looked at the PIN, or would refuse it again.

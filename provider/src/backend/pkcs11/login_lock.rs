@@ -3,10 +3,11 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ossl_shim::process::PerProcess;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -15,35 +16,51 @@ use crate::error::system_text;
 
 /// How long it is waited for. Whoever holds it longer hangs in a module, or means harm: then the flags
 /// alone must do.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// After that it is not waited for in this process for so long.
+const RESPITE: Duration = Duration::from_secs(60);
 
 /// How often it is tried.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// While one process has this, no other sends a PIN to the token.
+/// While one process has this, no other sends a PIN to a card.
 ///
-/// It is flock(2) on a file that is there anyway and that every user may open: nothing has to be written
-/// anywhere, whatever the service's sandbox, and nothing is left behind. Cards, which are few and may be
-/// reached through different modules, have one lock together, on the root directory; the other tokens
-/// of a module have theirs on the module's file.
+/// It is flock(2) on the root directory, which is there anyway and which every user may open: nothing
+/// has to be written anywhere, whatever the service's sandbox, and nothing is left behind. All cards
+/// have it together: they are few, and may be reached through different modules. Other tokens have no
+/// lock: their logins are many, and their tries too.
 pub struct LoginLock(Option<File>);
+
+const PATH: &str = "/";
+
+/// Since when it could not be had.
+static IN_VAIN: PerProcess<Mutex<Option<Instant>>> = PerProcess::new();
 
 impl LoginLock {
     pub fn take(token: &Token) -> Self {
-        let path = match token.is_removable() {
-            true => Path::new("/"),
-            false => token.module.path(),
+        if !token.is_removable() {
+            return Self(None);
+        }
+        let in_vain = IN_VAIN.get(Mutex::default);
+        let mut in_vain = in_vain.lock().unwrap_or_else(PoisonError::into_inner);
+        let patience = match *in_vain {
+            Some(at) if at.elapsed() < RESPITE => Duration::ZERO,
+            _ => PATIENCE,
         };
-        match locked(path) {
-            Ok(file) => Self(Some(file)),
+        match locked(patience) {
+            Ok(file) => {
+                *in_vain = None;
+                Self(Some(file))
+            }
             Err(error) => {
                 log::warn!(
-                    "logging in to {} without the lock that keeps other processes from it (flock on {}: \
-                     {})",
+                    "logging in to {} without the lock that keeps other processes from it: flock on \
+                     {PATH}: {} (/proc/locks shows who has it)",
                     token.identity,
-                    path.display(),
                     system_text(&error)
                 );
+                in_vain.get_or_insert_with(Instant::now);
                 Self(None)
             }
         }
@@ -59,9 +76,9 @@ impl Drop for LoginLock {
     }
 }
 
-fn locked(path: &Path) -> io::Result<File> {
-    let file = File::open(path)?;
-    let deadline = Instant::now() + PATIENCE;
+fn locked(patience: Duration) -> io::Result<File> {
+    let file = File::open(PATH)?;
+    let deadline = Instant::now() + patience;
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(file),

@@ -33,6 +33,8 @@ pub struct Module {
     life: PerProcess<Life>,
     /// The connections to pcscd that it has, or had in a parent.
     wires: AppendOnly<Connection>,
+    /// Those that the program had before.
+    foreign_wires: AppendOnly<Connection>,
     tokens: AppendOnly<Token>,
     /// Only one thread adds a token.
     adding: PerProcess<Mutex<()>>,
@@ -71,15 +73,20 @@ impl Module {
             ));
         }
         log::debug!("opening the PKCS#11 module {}", path.display());
-        Ok(Self {
+        let module = Self {
             file,
             path: path.to_owned(),
             raw: p11_raw::Module::open(path).map_err(unusable)?,
             life: PerProcess::new(),
             wires: AppendOnly::new(),
+            foreign_wires: AppendOnly::new(),
             tokens: AppendOnly::new(),
             adding: PerProcess::new(),
-        })
+        };
+        for wire in Connection::all_to(PCSCD) {
+            module.foreign_wires.push(wire);
+        }
+        Ok(module)
     }
 
     /// The module, initialised in this process.
@@ -103,7 +110,12 @@ impl Module {
 
     /// Someone else finalised the module: it is to be initialised again.
     pub fn was_finalized(&self) {
-        self.life().was_finalized();
+        if self.life().was_finalized() {
+            // Their numbers may be those of other sessions and objects now.
+            self.tokens
+                .iter()
+                .for_each(|token| token.sessions().forget());
+        }
     }
 
     /// What it is in now, for [`Self::restart`].
@@ -114,16 +126,26 @@ impl Module {
     /// C_Finalize and C_Initialize, unless that was done since `seen`, or somebody uses the module.
     /// Its tokens lose their sessions and logins in this process. Whether it was restarted.
     pub fn restart(&self, seen: LifeNumber) -> bool {
+        // Others in this process may use it too, and be surprised. Of cards they have to expect a loss.
+        if !self.has_cards() {
+            return false;
+        }
         let forget = || Sessions::forget_all(self.tokens.iter().map(Token::sessions));
         self.life().restart(&self.raw, &self.path, seen, forget)
     }
 
-    /// The same, unless a token of it has sessions.
-    pub fn restart_if_unused(&self, seen: LifeNumber) {
-        let mut tokens = self.tokens.iter();
-        if tokens.all(|token| !token.sessions().are_open()) {
-            self.restart(seen);
-        }
+    /// Whether it was seen to have cards.
+    fn has_cards(&self) -> bool {
+        self.wires.iter().next().is_some() || self.tokens.iter().any(Token::is_removable)
+    }
+
+    /// Whether no token of it but `except` has sessions in this process.
+    pub fn is_unused(&self, except: Option<&Token>) -> bool {
+        let mut others = self.tokens.iter().filter(|token| {
+            let is_it = |except: &Token| std::ptr::eq(*token, except);
+            !except.is_some_and(is_it)
+        });
+        others.all(|token| !token.sessions().are_open())
     }
 
     fn life(&self) -> &Life {
@@ -141,7 +163,9 @@ impl Module {
     /// Remembers the connections to pcscd, for the time after a fork.
     fn note_wires(&self) {
         for wire in Connection::all_to(PCSCD) {
-            if !self.wires.iter().any(|known| *known == wire) {
+            if !self.foreign_wires.iter().any(|known| *known == wire)
+                && !self.wires.iter().any(|known| *known == wire)
+            {
                 self.wires.push(wire);
             }
         }
@@ -207,7 +231,7 @@ impl Module {
         if !info.token_initialized() {
             return None;
         }
-        let token = self.token(Identity::of(&info));
+        let token = self.token(Identity::of(&info), slot_info.removable_device());
         let present = Present {
             slot,
             slot_info,
@@ -219,8 +243,9 @@ impl Module {
     }
 
     /// The one object for the token with this identity.
-    fn token(&'static self, identity: Identity) -> &'static Token {
-        let known = || self.tokens.iter().find(|token| token.identity == identity);
+    fn token(&'static self, identity: Identity, is_removable: bool) -> &'static Token {
+        let is_it = |token: &&Token| token.is(&identity, is_removable);
+        let known = || self.tokens.iter().find(is_it);
         if let Some(token) = known() {
             return token;
         }
@@ -230,10 +255,6 @@ impl Module {
             Some(token) => token,
             None => self.tokens.push(Token::new(self, identity)),
         }
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// The module for what is done on a session.

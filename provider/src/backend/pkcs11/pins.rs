@@ -56,24 +56,9 @@ impl PinMark {
 /// As many bytes as keep anybody from trying them all.
 const KEY_SIZE: usize = 32;
 
-/// The marks of refused PINs, through whatever module they were sent. A child must not spend a PIN that
+/// The marks of refused PINs. A child must not spend a PIN that
 /// its parent, or a sibling, knows to be wrong.
 static REFUSED: FamilySet = FamilySet::new();
-
-/// The marks of accepted PINs.
-static ACCEPTED: FamilySet = FamilySet::new();
-
-/// The token took the PIN.
-pub fn accept(token: &Token, pin: &Pin) -> PinMark {
-    let mark = PinMark::of(token, pin);
-    ACCEPTED.insert(mark.0);
-    mark
-}
-
-/// Whether the token took it before, from this process or one of its family.
-pub fn is_accepted(token: &Token, pin: &Pin) -> bool {
-    ACCEPTED.contains(PinMark::of(token, pin).0)
-}
 
 /// The token refused the PIN: it gets it no more from this process.
 pub fn refuse(token: &Token, pin: &Pin) {

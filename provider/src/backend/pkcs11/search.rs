@@ -175,7 +175,7 @@ impl Request<'_> {
                 }
             }
             match found.is_empty() {
-                true => Err(Failure::Missing(self.nothing(token, session))),
+                true => Err(self.nothing(token, session)),
                 false => Ok(found),
             }
         })
@@ -258,8 +258,13 @@ impl Request<'_> {
     }
 
     /// Nothing matches: says what there is.
-    fn nothing(&self, token: &Token, session: &Session) -> Error {
+    fn nothing(&self, token: &Token, session: &Session) -> Failure {
         let all = Object::find(token, session, &Pattern::default(), None).unwrap_or_default();
+        // Nothing at all: its card may be disturbed.
+        let failure = match all.is_empty() {
+            true => Failure::Missing,
+            false => Failure::Final,
+        };
         let name = |object: &Object| match self.pattern.id {
             // Ids are bytes: id=%01, not id=01.
             Some(_) => object.pattern().to_string(),
@@ -279,13 +284,13 @@ impl Request<'_> {
         let hint = hint.map_or(String::new(), |id| {
             format!("; an id is bytes, each written as % and two digits: id={id}?")
         });
-        Error::new(
+        failure(Error::new(
             Reason::NoSuchKey,
             format!(
                 "looking for {} on {}: nothing matches; there {there}{hint}",
                 self.uri, token.identity
             ),
-        )
+        ))
     }
 
     fn ambiguous(&self, token: &Token, keys: &[&Object]) -> Error {

@@ -136,6 +136,11 @@ impl Sessions {
         is_idle
     }
 
+    /// The sessions are gone, since the module was finalised.
+    pub fn forget(&self) {
+        drop(self.pool().begin_anew(false));
+    }
+
     fn pool(&self) -> MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -219,9 +224,8 @@ impl Lease {
     pub fn works(token: &'static Token) -> bool {
         // Under the lock, so that the anchor stays where it is: without it the login would end.
         let pool = token.sessions().pool();
-        let raw = token.module.raw();
         match pool.anchor.as_ref().or(pool.idle.last()) {
-            Some(session) => raw.is_logged_in(session).is_ok(),
+            Some(session) => token.module.raw().is_logged_in(session).is_ok(),
             // All are at work.
             None => pool.leased > 0,
         }

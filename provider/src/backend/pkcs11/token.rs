@@ -84,7 +84,7 @@ impl Loss {
     }
 }
 
-/// Nobody changes cards faster than this. (And pcscd looks for them every 400 ms.)
+/// pcscd looks for cards every 400 ms: another one is not there sooner.
 const QUICKEST_HAND: Duration = Duration::from_millis(500);
 
 /// A card may be away for a moment: another process that ends resets it.
@@ -118,6 +118,17 @@ impl Token {
             seen: PerProcess::new(),
             mechanisms: PerProcess::new(),
         }
+    }
+
+    /// Whether that is this token's. A card has a serial number to be known by, and its label may change:
+    /// OpenSC calls a PIV card after its certificate in 9a.
+    pub fn is(&self, identity: &Identity, is_removable: bool) -> bool {
+        let known = &self.identity;
+        let without_label = is_removable && !known.serial.is_empty();
+        known.serial == identity.serial
+            && known.manufacturer == identity.manufacturer
+            && known.model == identity.model
+            && (without_label || known.label == identity.label)
     }
 
     /// The URI that picks it out.
@@ -158,8 +169,8 @@ impl Token {
         if let Some(mechanisms) = known.get() {
             return Ok(mechanisms);
         }
-        let raw = self.module.started()?;
-        let mechanisms = raw.mechanisms(self.slot()?).map_err(|error| {
+        let slot = self.slot()?;
+        let mechanisms = self.module.started()?.mechanisms(slot).map_err(|error| {
             failed(
                 &format!("listing the mechanisms of {}", self.identity),
                 &error,
@@ -197,21 +208,35 @@ impl Token {
     /// resets the new card, pcscd tells them of a reset only, and they send the PIN that they keep, and
     /// sign); only if they are asked for their slots.
     pub fn expect_same_card(&'static self) {
-        let last_seen = *self.last_seen();
+        if !self.is_removable() {
+            return;
+        }
         let is_recent = |at: Instant| at.elapsed() < QUICKEST_HAND;
-        if !self.is_removable() || last_seen.is_none_or(is_recent) {
+        if self.last_seen().is_none_or(is_recent) {
             return;
         }
         let epoch = self.sessions().epoch();
         let listed = self.module.started().map(|raw| raw.slots_with_token());
-        let is_same = listed.is_ok_and(|slots| slots.is_ok()) && self.info_where_it_was().is_some();
-        match is_same {
+        let is_listed = listed.is_ok_and(|slots| slots.is_ok());
+        match is_listed && self.info_where_it_was().is_some() {
             true => self.is_here(),
             false => self.lose_card(epoch).heal(),
         }
     }
 
-    /// The same of a card, whatever else is open.
+    /// Whether tries of its PIN were spent, as far as it is there and tells.
+    pub fn has_spent_tries(&'static self) -> bool {
+        self.info().is_ok_and(|info| {
+            let spent = [
+                info.user_pin_count_low(),
+                info.user_pin_final_try(),
+                info.user_pin_locked(),
+            ];
+            spent.contains(&true)
+        })
+    }
+
+    /// What belongs to `epoch` is lost: the card itself may be.
     pub fn lose_card(&'static self, epoch: u64) -> Loss {
         let life = self.module.life_number();
         let is_news = self.sessions().lose(self.module, epoch, false);
@@ -230,7 +255,8 @@ impl Token {
     /// What belongs to `epoch` is lost, as `error` tells.
     pub fn lose(&'static self, epoch: u64, error: &CryptokiError) -> Loss {
         log::info!("{}: {}; starting anew", self.identity, describe(error));
-        if code(error) == Some(RvError::CryptokiNotInitialized) {
+        let is_current = self.sessions().epoch() == epoch;
+        if is_current && code(error) == Some(RvError::CryptokiNotInitialized) {
             self.module.was_finalized();
         }
         let still_open = leaves_sessions_open(error);
@@ -241,9 +267,12 @@ impl Token {
         Loss::none()
     }
 
-    /// C_Finalize and C_Initialize, if nobody is in the module.
-    pub fn restart(&self) {
-        self.module.restart(self.module.life_number());
+    /// C_Finalize and C_Initialize, if nobody is in the module, and no other token of it is in use: not
+    /// every login can be repeated.
+    pub fn restart_if_alone(&self) {
+        if self.module.is_unused(Some(self)) {
+            self.module.restart(self.module.life_number());
+        }
     }
 
     /// Before a PIN is sent: what the token says of its tries must be true.
@@ -251,7 +280,7 @@ impl Token {
         // ykcs11 knows only of those that it spent itself since it connected to the card (as of
         // yubico-piv-tool 2.7: C_GetTokenInfo asks ykpiv_get_pin_retries for what is stored).
         if self.identity.manufacturer.starts_with("Yubico") {
-            self.restart();
+            self.restart_if_alone();
         }
     }
 
@@ -272,7 +301,8 @@ impl Token {
     pub fn info_where_it_was(&self) -> Option<TokenInfo> {
         let slot = self.sessions().slot()?;
         let info = self.module.started().ok()?.token_info(slot).ok()?;
-        (Identity::of(&info) == self.identity).then_some(info)
+        self.is(&Identity::of(&info), self.is_removable())
+            .then_some(info)
     }
 
     /// Where its sessions are, else where it is found. (SoftHSM lists a token no more whose login it
