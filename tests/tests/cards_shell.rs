@@ -28,7 +28,7 @@ openssl dgst -sha256 -sign 'pkcs11:id=%01' -out signature message
         (&[][..], ["PIV%20AUTH%20key", "P-256"]),
         (
             &["--module", "ykcs11", "--rsa"][..],
-            ["token=YubiKey%20PIV", "publicExponent"],
+            ["manufacturer=Yubico", "publicExponent"],
         ),
     ] {
         let said = shell(options, SCRIPT).finish();

@@ -1,6 +1,8 @@
 //! What a long-running program loses comes back by itself: sessions, the login, the module, the key.
 
-use hwkey_tests::{KeyType, PIN, Python, SOFTHSM, bench, helper};
+use std::fs;
+
+use hwkey_tests::{KeyType, PIN, Python, SOFTHSM, Site, bench, helper, reference};
 
 /// Another part of the program, with PKCS#11 calls of its own in the same process.
 const OTHER: &str = r#"
@@ -48,6 +50,56 @@ fn what_another_part_of_the_program_takes_away_is_made_anew() {
             assert!(finished.ok, "{key:?} {loss}: {}", finished.all());
         }
     }
+}
+
+/// After C_Finalize by somebody else SoftHSM gives the numbers of sessions and objects out again.
+#[test]
+fn tokens_of_one_module_do_not_sign_for_each_other() {
+    let python = Python::new(KeyType::P256);
+    let bench = &python.bench;
+    bench.token.add("second");
+    let options = &["--usage-sign"];
+    bench
+        .token
+        .make_key_on("second", KeyType::P256, "key", "01", options);
+    Site::self_signed(bench, "pkcs11:token=second;object=key", "second");
+    let then = "
+def trusting(context):
+    context.load_verify_locations('second.crt.pem')
+    return context
+
+def with_second(context):
+    context.load_cert_chain('second.crt.pem', 'second.key.pem')
+    return context
+
+first, second = trusting(with_key(server())), trusting(with_second(client()))
+both(first, second)
+for _ in range(5):
+    finalize()
+    both(first, second)";
+    let finished = python.run(&script(then));
+    assert!(finished.ok, "{}", finished.all());
+}
+
+/// What a program has in the same module is its own: a search in vain does not end it.
+#[test]
+fn sessions_of_another_part_of_the_program_outlive_a_search_in_vain() {
+    let python = Python::new(KeyType::P256);
+    let missing = reference("pkcs11:token=missing;object=key", |_| ());
+    fs::write(python.bench.path("missing.pem"), missing).unwrap();
+    let then = "
+session = ctypes.c_ulong()
+assert module.C_OpenSession(slots()[0], ctypes.c_ulong(4), None, None, ctypes.byref(session)) == 0
+try:
+    client().load_cert_chain(CERT, 'missing.pem')
+    raise SystemExit('it was found')
+except ssl.SSLError:
+    pass
+info = (ctypes.c_ulong * 8)()
+assert module.C_GetSessionInfo(session, info) == 0
+both(one, other)";
+    let finished = python.run(&script(then));
+    assert!(finished.ok, "{}", finished.all());
 }
 
 #[test]

@@ -12,7 +12,7 @@
 //! | `login` | one login, however many threads want it; no PIN is spent twice |
 //! | `login_lock` | between processes: nobody else logs in meanwhile |
 //! | `pins` | which PIN is sent, and which never again |
-//! | `attempt` | recovery: what is lost is begun anew, once |
+//! | `attempt` | recovery: what is lost is begun anew |
 //! | `candidates` | the tokens that a URI may mean |
 //! | `search` | objects by URI |
 //! | `listing` | everything on the tokens, or what matches a criterion |
