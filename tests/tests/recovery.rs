@@ -62,7 +62,11 @@ fn tokens_of_one_module_do_not_sign_for_each_other() {
     bench
         .token
         .make_key_on("second", KeyType::P256, "key", "01", options);
-    Site::self_signed(bench, "pkcs11:token=second;object=key", "second");
+    let uri = "pkcs11:token=second;object=key";
+    bench
+        .openssl("pkey -in {} -out second.key.pem", &[uri])
+        .ok();
+    bench.certify(uri, "second", "second.crt.pem");
     let then = "
 def trusting(context):
     context.load_verify_locations('second.crt.pem')
