@@ -76,11 +76,12 @@ def with_second(context):
     context.load_cert_chain('second.crt.pem', 'second.key.pem')
     return context
 
-first, second = trusting(with_key(server())), trusting(with_second(client()))
-both(first, second)
+# The server signs first, and gets the numbers that the client had.
+first, second = trusting(with_key(client())), trusting(with_second(server()))
+both(second, first)
 for _ in range(5):
     finalize()
-    both(first, second)";
+    both(second, first)";
     let finished = python.run(&script(then));
     assert!(finished.ok, "{}", finished.all());
 }
