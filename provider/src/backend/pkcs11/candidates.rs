@@ -7,10 +7,10 @@ use cryptoki::slot::TokenInfo;
 use ossl_shim::process::AppendOnly;
 
 use super::choice;
+use super::identity::matches;
 use super::module::Present;
 use super::names::{listed, some_of};
 use super::registry;
-use super::token::matches;
 use crate::config::Config;
 use crate::error::{Error, Reason, Result};
 use crate::uri::Pkcs11Uri;

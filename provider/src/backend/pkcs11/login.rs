@@ -9,7 +9,7 @@ use cryptoki::slot::TokenInfo;
 use p11_raw::User;
 
 use super::attempt::{Attempt, Failure};
-use super::failure::{code, describe};
+use super::failure::{code, describe, failed};
 use super::login_lock::LoginLock;
 use super::pins::{PinMark, Sourced, pin_for, refuse, unless_refused};
 use super::sessions::{Lease, LoginState};
@@ -203,6 +203,10 @@ fn c_login(
                 describe(&error)
             ),
         )));
+    }
+    if pin.is_none() {
+        // Nobody is asked twice at a PIN pad.
+        return Err(Failure::Final(failed(&attempted, &error)));
     }
     // Sent again it might cost another try, unless it is sure that the token has not seen it.
     match code(&error) {

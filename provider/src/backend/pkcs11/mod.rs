@@ -7,7 +7,8 @@
 //! | `module` | one module: its slots and tokens |
 //! | `life` | initialisation in each process, and again where nothing else heals |
 //! | `elf` | for which machine a module is |
-//! | `token` | one token: identity, sessions, PIN memory |
+//! | `token` | one token: where it is, what is lost with it |
+//! | `identity` | what a token is known by, and whether a URI means it |
 //! | `sessions` | the pool of sessions of a token |
 //! | `login` | one login, however many threads want it; no PIN is spent twice |
 //! | `login_lock` | between processes: nobody else logs in meanwhile |
@@ -31,6 +32,7 @@ mod choice;
 mod elf;
 mod failure;
 mod halves;
+mod identity;
 mod key;
 mod life;
 mod listing;

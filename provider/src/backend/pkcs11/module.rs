@@ -5,14 +5,15 @@ use std::sync::{Mutex, PoisonError};
 
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::slot::{SlotInfo, TokenInfo};
-use ossl_shim::process::{AppendOnly, Connection, PerProcess};
+use ossl_shim::process::{AppendOnly, Connection, Generation, PerProcess};
 use p11_raw::SlotId;
 
 use super::elf::foreign_machine;
 use super::failure::{code, describe, failed};
+use super::identity::Identity;
 use super::life::{AskedByItself, InUse, Life, LifeNumber};
 use super::sessions::Sessions;
-use super::token::{Identity, Token};
+use super::token::Token;
 use crate::error::{Error, Reason, Result};
 
 /// Which file a module is, whatever paths lead to it.
@@ -32,7 +33,7 @@ pub struct Module {
     raw: p11_raw::Module,
     life: PerProcess<Life>,
     /// The connections to pcscd that it has, or had in a parent.
-    wires: AppendOnly<Connection>,
+    wires: AppendOnly<(Generation, Connection)>,
     /// Those that the program had before.
     foreign_wires: AppendOnly<Connection>,
     tokens: AppendOnly<Token>,
@@ -150,7 +151,9 @@ impl Module {
 
     fn life(&self) -> &Life {
         self.life.get(|| {
-            let mut wires = self.wires.iter().peekable();
+            let ours = Generation::current();
+            let wires = self.wires.iter().filter(|(of, _)| *of != ours);
+            let mut wires = wires.map(|(_, wire)| wire).peekable();
             if wires.peek().is_none() {
                 return Life::default();
             }
@@ -162,11 +165,12 @@ impl Module {
 
     /// Remembers the connections to pcscd, for the time after a fork.
     fn note_wires(&self) {
+        let ours = Generation::current();
         for wire in Connection::all_to(PCSCD) {
-            if !self.foreign_wires.iter().any(|known| *known == wire)
-                && !self.wires.iter().any(|known| *known == wire)
-            {
-                self.wires.push(wire);
+            let is_foreign = self.foreign_wires.iter().any(|known| *known == wire);
+            let is_known = self.wires.iter().any(|known| *known == (ours, wire));
+            if !is_foreign && !is_known {
+                self.wires.push((ours, wire));
             }
         }
     }
