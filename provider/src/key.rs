@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use der::asn1::ObjectIdentifier;
+use zeroize::Zeroizing;
 
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
@@ -56,6 +57,71 @@ pub trait HardwareKey: Send + Sync {
 
     /// Whether `signature` (as [`sign`](Self::sign) makes it) over `data` is this key's.
     fn verify(&self, scheme: &Scheme, data: &[u8], signature: &[u8]) -> Result<bool>;
+
+    /// What a PEM file of this key holds.
+    fn reference(&self) -> Reference {
+        Reference::Uri(self.uri())
+    }
+
+    /// Decrypts `input`, which has the modulus' size; with [`Decryption::Raw`] the result has it, too.
+    fn decrypt(&self, _: &Decryption, _: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        Err(not_offered(self.name(), self.place(), "decrypts"))
+    }
+
+    /// Whether [`decrypt`](Self::decrypt) takes [`Decryption::Raw`], so that paddings are taken off on
+    /// the host, where nobody sees what was wrong with them.
+    fn decrypts_raw(&self) -> bool {
+        true
+    }
+
+    /// What stands in for a message whose PKCS#1 padding is wrong is made from this (implicit rejection):
+    /// 32 bytes, always the same ones for a key, that nobody has who can't use it.
+    fn rejection_secret(&self) -> Result<Zeroizing<Vec<u8>>> {
+        Err(not_offered(self.name(), self.place(), "decrypts"))
+    }
+
+    /// ECDH with the uncompressed point `peer` of the same curve: the x coordinate, of the field's size.
+    fn derive(&self, _peer: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        Err(not_offered(self.name(), self.place(), "derives"))
+    }
+}
+
+/// What a PEM file of a key holds.
+pub enum Reference {
+    /// A URI that finds it.
+    Uri(String),
+    /// A TSS2 PRIVATE KEY, in DER: the key itself, wrapped by its TPM.
+    Tss2(Vec<u8>),
+}
+
+fn not_offered(name: String, place: String, does: &str) -> Error {
+    Error::new(
+        Reason::OperationNotAllowed,
+        format!("key \"{name}\" on {place}: this version of hwkey {does} with TPM keys only"),
+    )
+}
+
+/// How something is decrypted with RSA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decryption {
+    /// The bare RSA operation.
+    Raw,
+    /// RSAES-PKCS1-v1_5 (RFC 8017 §7.2) by the hardware, which tells what is wrong with the padding: only
+    /// for keys that can't do [`Self::Raw`].
+    Pkcs1,
+    /// RSAES-OAEP (RFC 8017 §7.1) with one digest for label and mask.
+    Oaep { digest: Digest, label: Vec<u8> },
+}
+
+/// The kind of a key that is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewKey {
+    Rsa {
+        bits: usize,
+        /// `None`: 65537.
+        exponent: Option<u32>,
+    },
+    Ec(Curve),
 }
 
 /// What is signed.

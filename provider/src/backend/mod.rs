@@ -8,8 +8,8 @@ use ossl_shim::Passphrase;
 
 use crate::config::Config;
 use crate::criterion::Criterion;
-use crate::error::Result;
-use crate::key::{Key, PublicKey};
+use crate::error::{Error, Reason, Result};
+use crate::key::{Key, NewKey, PublicKey};
 use crate::pin::Pin;
 use crate::uri::Uri;
 
@@ -121,4 +121,20 @@ pub fn find(
     match uri {
         Uri::Pkcs11(uri) => pkcs11::find(config, uri, query, login),
     }
+}
+
+/// Makes a new key where `uri` says. It is kept by who gets it, or by the hardware if `uri` names a place there.
+pub fn generate(_config: &Config, _uri: &Uri, _kind: NewKey) -> Result<Key> {
+    Err(Error::new(
+        Reason::OperationNotAllowed,
+        "this version of hwkey makes keys in TPMs only: -pkeyopt hwkey_uri:tpm2:",
+    ))
+}
+
+/// Fills `bytes` with random numbers from the hardware.
+pub fn random(_config: &Config, _bytes: &mut [u8]) -> Result<()> {
+    Err(Error::new(
+        Reason::OperationNotAllowed,
+        "this version of hwkey takes random numbers from TPMs only",
+    ))
 }
