@@ -59,8 +59,8 @@ pub trait HardwareKey: Send + Sync {
     fn verify(&self, scheme: &Scheme, data: &[u8], signature: &[u8]) -> Result<bool>;
 
     /// What a PEM file of this key holds.
-    fn reference(&self) -> Reference {
-        Reference::Uri(self.uri())
+    fn reference(&self) -> Result<Reference> {
+        Ok(Reference::Uri(self.uri()))
     }
 
     /// Decrypts `input`, which has the modulus' size; with [`Decryption::Raw`] the result has it, too.
@@ -71,6 +71,12 @@ pub trait HardwareKey: Send + Sync {
     /// Whether [`decrypt`](Self::decrypt) takes [`Decryption::Raw`], so that paddings are taken off on
     /// the host, where nobody sees what was wrong with them.
     fn decrypts_raw(&self) -> bool {
+        true
+    }
+
+    /// Whether [`decrypt`](Self::decrypt) takes [`Decryption::Oaep`] with these; else it is [`Decryption::Raw`]
+    /// and the padding is taken off on the host.
+    fn takes_oaep(&self, _digest: Digest, _label: &[u8]) -> bool {
         true
     }
 

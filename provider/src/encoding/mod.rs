@@ -8,6 +8,9 @@ pub mod ecdsa;
 pub mod pkcs1;
 pub mod pss;
 pub mod public_key;
+pub mod rsa_public;
+pub mod rsa_signature;
+pub mod tss2_key;
 
 use der::Encode;
 
