@@ -77,7 +77,10 @@ impl Decoded {
 /// signature is made of.
 pub fn decode(number: &[u8], digest: Digest, mgf1: Digest, bits: usize) -> Option<Decoded> {
     let size = encoded_size(bits);
-    let (zeros, em) = number.split_at_checked(number.len().checked_sub(size)?)?;
+    if number.len() != bits.div_ceil(8) {
+        return None;
+    }
+    let (zeros, em) = number.split_at_checked(number.len() - size)?;
     let db_size = size.checked_sub(digest.size() + 1)?;
     let (masked, rest) = em.split_at_checked(db_size)?;
     let (h, trailer) = rest.split_at_checked(digest.size())?;
