@@ -8,7 +8,7 @@ use ossl_shim::{Algorithm, Core, Operation, Provider};
 use crate::backend::{self, Found, Login, Query};
 use crate::config::Config;
 use crate::error::{Error, Reason, Result};
-use crate::key::Key;
+use crate::key::{Key, NewKey};
 use crate::logging;
 use crate::operation::decoder_pem::PemDecoder;
 use crate::operation::decoder_reference::ReferenceDecoder;
@@ -178,6 +178,13 @@ impl HwKey {
         self.config.check()?;
         self.look_around()?;
         backend::find(&self.config, uri, query, login)
+    }
+
+    /// Makes a new key where `uri` says.
+    pub fn generate(&self, uri: &Uri, kind: NewKey) -> Result<Key> {
+        self.config.check()?;
+        self.look_around()?;
+        backend::generate(&self.config, uri, kind)
     }
 
     /// At the first hardware key: is everything around us as it must be?

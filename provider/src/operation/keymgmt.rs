@@ -7,9 +7,10 @@ use ossl_shim::params::{Descriptor, ParamList, ParamsIn, ParamsOut, names};
 use ossl_shim::{KeyManagement, Operation, Selection};
 
 use super::encoder_private::refusal;
+use super::new_key::NewKeyParams;
 use crate::error::{Error, Reason, Result};
-use crate::key::Key;
-use crate::provider::{HwKey, NOT_A_KEY_MAKER};
+use crate::key::{Key, NewKey};
+use crate::provider::HwKey;
 
 /// One of OpenSSL's key types.
 pub trait KeyType: 'static {
@@ -32,6 +33,12 @@ pub trait KeyType: 'static {
 
     /// The public half for another provider; the domain parameters only, if `with_key` is false.
     fn public(key: &Key, with_key: bool) -> Result<ParamList>;
+
+    /// What is asked of a new key, ended by [`Descriptor::END`].
+    const NEW: &'static [Descriptor];
+
+    /// The key that is to be made.
+    fn new_key(params: &NewKeyParams) -> Result<NewKey>;
 }
 
 /// The key management of the type `T`.
@@ -86,12 +93,34 @@ impl<T: KeyType> KeyManagement<HwKey> for Keys<T> {
         T::public(key, selection.public_key())
     }
 
-    /// OpenSSL came to us for a key that is to be made in software.
-    fn generate(_: &HwKey, _: Selection, _: &ParamsIn<'_>) -> Result<Key> {
-        Err(Error::new(Reason::NotForSoftwareKeys, NOT_A_KEY_MAKER).stopping(
-            "making a key (this version of hwkey uses keys that exist; make them with pkcs11-tool)",
-        ))
+    type New = NewKeyParams;
+    const NEW: &'static [Descriptor] = T::NEW;
+
+    fn begin(selection: Selection) -> NewKeyParams {
+        NewKeyParams::new(selection)
     }
+
+    fn set_new(new: &mut NewKeyParams, params: &ParamsIn<'_>) -> Result<()> {
+        new.set(params)
+    }
+
+    fn generate(provider: &HwKey, new: &NewKeyParams) -> Result<Key> {
+        let uri = new.uri()?;
+        let made = T::new_key(new).and_then(|kind| provider.generate(uri, kind));
+        made.map_err(|error| error.stopping(format!("making a key at {uri}")))
+    }
+}
+
+/// No hardware that hwkey makes keys in has such ones.
+#[track_caller]
+pub fn not_made(type_name: &CStr) -> Error {
+    Error::new(
+        Reason::UnsupportedKey,
+        format!(
+            "hwkey makes no {} keys; it makes RSA and EC ones",
+            type_name.to_string_lossy()
+        ),
+    )
 }
 
 /// The core brought a key of another type: it never does.

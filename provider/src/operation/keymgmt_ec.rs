@@ -5,9 +5,10 @@ use std::ffi::CStr;
 use ossl_shim::params::{Descriptor, ParamList, ParamsOut, names};
 
 use super::keymgmt::{KeyType, wrong_type};
+use super::new_key::{HWKEY_URI, NewKeyParams};
 use crate::encoding::ecdsa;
 use crate::error::Result;
-use crate::key::{Curve, Key, PublicKey};
+use crate::key::{Curve, Key, NewKey, PublicKey};
 use crate::provider::ECDSA;
 
 /// `EC`.
@@ -70,6 +71,18 @@ impl KeyType for Ec {
             true => list.octets(names::KEY_PUB, point),
             false => list,
         })
+    }
+
+    // "encoding" is there for the usual -pkeyopt ec_param_enc:named_curve; our keys have no other one.
+    const NEW: &'static [Descriptor] = &[
+        Descriptor::utf8(HWKEY_URI),
+        Descriptor::utf8(names::KEY_GROUP_NAME),
+        Descriptor::utf8(names::KEY_EC_ENCODING),
+        Descriptor::END,
+    ];
+
+    fn new_key(params: &NewKeyParams) -> Result<NewKey> {
+        params.curve().map(NewKey::Ec)
     }
 }
 

@@ -4,9 +4,10 @@ use std::ffi::CStr;
 
 use ossl_shim::params::{Descriptor, ParamList, ParamsOut, names};
 
-use super::keymgmt::{KeyType, wrong_type};
+use super::keymgmt::{KeyType, not_made, wrong_type};
+use super::new_key::{HWKEY_URI, NewKeyParams};
 use crate::error::Result;
-use crate::key::{Edwards, Key, PublicKey};
+use crate::key::{Edwards, Key, NewKey, PublicKey};
 use crate::provider::EDDSA;
 
 /// Which of the two.
@@ -66,6 +67,12 @@ impl<T: EdwardsType> KeyType for T {
             true => list.octets(names::KEY_PUB, point(key)?),
             false => list,
         })
+    }
+
+    const NEW: &'static [Descriptor] = &[Descriptor::utf8(HWKEY_URI), Descriptor::END];
+
+    fn new_key(_: &NewKeyParams) -> Result<NewKey> {
+        Err(not_made(T::CURVE.type_name()))
     }
 }
 

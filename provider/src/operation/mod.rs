@@ -9,6 +9,7 @@ pub mod keymgmt_ec;
 pub mod keymgmt_edwards;
 pub mod keymgmt_rsa;
 pub mod message;
+pub mod new_key;
 pub mod signature;
 pub mod signature_ecdsa;
 pub mod signature_eddsa;

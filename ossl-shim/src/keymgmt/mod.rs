@@ -1,4 +1,4 @@
-//! Key management, provider-keymgmt(7): keys that exist already; there is nothing to import.
+//! Key management, provider-keymgmt(7).
 
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
@@ -16,6 +16,10 @@ use crate::fault::Fault;
 use crate::ownership::{ContextRef, Held, HeldKey, KeyReference, Owned};
 use crate::params::{Descriptor, ParamList, ParamsIn, ParamsOut};
 use crate::provider::{Operation, Provider};
+
+mod generate;
+
+use generate::{gen_cleanup, gen_init, gen_set_params, gen_settable_params, generate};
 
 /// One key type (`EC`, `RSA`, …) of a provider.
 pub trait KeyManagement<P: Provider>: 'static {
@@ -43,12 +47,19 @@ pub trait KeyManagement<P: Provider>: 'static {
     /// The key for another provider, as far as it may leave.
     fn export(key: &P::Key, selection: Selection) -> Result<ParamList, P::Error>;
 
-    /// Makes a key.
-    fn generate(
-        provider: &P,
-        selection: Selection,
-        params: &ParamsIn<'_>,
-    ) -> Result<P::Key, P::Error>;
+    /// What the program has said so far of a key that is to be made.
+    type New: Send + 'static;
+
+    /// The parameters that [`Self::set_new`] takes, ended by [`Descriptor::END`].
+    const NEW: &'static [Descriptor];
+
+    /// Starts to make what is selected.
+    fn begin(selection: Selection) -> Self::New;
+
+    fn set_new(new: &mut Self::New, params: &ParamsIn<'_>) -> Result<(), P::Error>;
+
+    /// Makes the key.
+    fn generate(provider: &P, new: &Self::New) -> Result<P::Key, P::Error>;
 }
 
 /// `OSSL_KEYMGMT_SELECT_*`: which parts of a key a call is about.
@@ -100,10 +111,10 @@ impl<P: Provider, T: KeyManagement<P>> Table<P, T> {
         KEYMGMT_EXPORT_TYPES.entry(export_types::<P, T>),
         KEYMGMT_DUP.entry(dup::<P>),
         KEYMGMT_GEN_INIT.entry(gen_init::<P, T>),
-        KEYMGMT_GEN_SET_PARAMS.entry(gen_set_params),
-        KEYMGMT_GEN_SETTABLE_PARAMS.entry(gen_settable_params),
-        KEYMGMT_GEN.entry(generate::<P>),
-        KEYMGMT_GEN_CLEANUP.entry(free::<P>),
+        KEYMGMT_GEN_SET_PARAMS.entry(gen_set_params::<P, T>),
+        KEYMGMT_GEN_SETTABLE_PARAMS.entry(gen_settable_params::<P, T>),
+        KEYMGMT_GEN.entry(generate::<P, T>),
+        KEYMGMT_GEN_CLEANUP.entry(gen_cleanup::<P, T>),
         OsslDispatch::END,
     ];
 }
@@ -248,45 +259,6 @@ unsafe extern "C" fn export_types<P: Provider, T: KeyManagement<P>>(
     _selection: c_int,
 ) -> *const OsslParam {
     Descriptor::table(T::PUBLIC)
-}
-
-/// The key is made here already: all that a provider needs is in the parameters of `gen_init`, and
-/// `gen_set_params` comes later only for callers that set algorithm parameters of other providers.
-unsafe extern "C" fn gen_init<P: Provider, T: KeyManagement<P>>(
-    provctx: *mut c_void,
-    selection: c_int,
-    params: *const OsslParam,
-) -> *mut c_void {
-    // SAFETY: the core passes our context and its terminated array.
-    let (context, params) = unsafe { (ContextRef::<P>::new(provctx), ParamsIn::new(params)) };
-    enter(context, c"keymgmt_gen_init", |context| {
-        let inner = context.get();
-        let made = inner
-            .core
-            .shielded(|| T::generate(&inner.provider, Selection(selection), &params))?;
-        Ok(Owned::<HeldKey<P>>::hand_over(Held {
-            context,
-            value: Some(made),
-        }))
-    })
-}
-
-unsafe extern "C" fn gen_set_params(_: *mut c_void, _: *const OsslParam) -> c_int {
-    1
-}
-
-unsafe extern "C" fn gen_settable_params(_: *mut c_void, _: *mut c_void) -> *const OsslParam {
-    const NONE: &[Descriptor] = &[Descriptor::END];
-    Descriptor::table(NONE)
-}
-
-unsafe extern "C" fn generate<P: Provider>(
-    genctx: *mut c_void,
-    _: Option<Callback>,
-    _: *mut c_void,
-) -> *mut c_void {
-    // SAFETY: the generation context is the key that `gen_init` made.
-    unsafe { dup::<P>(genctx, 0) }
 }
 
 fn context_of<P: Provider>(held: &Result<&HeldKey<P>, Fault>) -> Result<ContextRef<P>, Fault> {
