@@ -12,6 +12,7 @@ use crate::boundary::quietly;
 use crate::core::{Core, Report};
 use crate::decoder::{self, Decoder};
 use crate::encoder::{self, Encoder};
+use crate::exchange::{self, KeyExchange};
 use crate::fault::Fault;
 use crate::keymgmt::{self, KeyManagement};
 use crate::ownership::{Context, ContextRef, Owned};
@@ -121,6 +122,13 @@ impl Algorithm {
         properties: &'static CStr,
     ) -> Self {
         Self::of(names, properties, signature::Table::<P, T>::DISPATCH)
+    }
+
+    pub const fn key_exchange<P: Provider, T: KeyExchange<P>>(
+        names: &'static CStr,
+        properties: &'static CStr,
+    ) -> Self {
+        Self::of(names, properties, exchange::Table::<P, T>::DISPATCH)
     }
 
     pub const fn store<P: Provider, T: Store<P>>(

@@ -58,6 +58,11 @@ pub trait HardwareKey: Send + Sync {
     /// Whether `signature` (as [`sign`](Self::sign) makes it) over `data` is this key's.
     fn verify(&self, scheme: &Scheme, data: &[u8], signature: &[u8]) -> Result<bool>;
 
+    /// Whether there is more of it than a public half that another provider handed over.
+    fn has_private(&self) -> bool {
+        true
+    }
+
     /// What a PEM file of this key holds.
     fn reference(&self) -> Reference {
         Reference::Uri(self.uri())

@@ -7,12 +7,13 @@ use std::ptr;
 use crate::abi::functions::{
     KEYMGMT_DUP, KEYMGMT_EXPORT, KEYMGMT_EXPORT_TYPES, KEYMGMT_FREE, KEYMGMT_GEN,
     KEYMGMT_GEN_CLEANUP, KEYMGMT_GEN_INIT, KEYMGMT_GEN_SET_PARAMS, KEYMGMT_GEN_SETTABLE_PARAMS,
-    KEYMGMT_GET_PARAMS, KEYMGMT_GETTABLE_PARAMS, KEYMGMT_HAS, KEYMGMT_LOAD, KEYMGMT_MATCH,
-    KEYMGMT_NEW, KEYMGMT_QUERY_OPERATION_NAME, KEYMGMT_VALIDATE,
+    KEYMGMT_GET_PARAMS, KEYMGMT_GETTABLE_PARAMS, KEYMGMT_HAS, KEYMGMT_IMPORT, KEYMGMT_IMPORT_TYPES,
+    KEYMGMT_LOAD, KEYMGMT_MATCH, KEYMGMT_NEW, KEYMGMT_QUERY_OPERATION_NAME, KEYMGMT_VALIDATE,
 };
 use crate::abi::{Callback, OsslDispatch, OsslParam, select};
 use crate::boundary::{enter, quietly};
 use crate::fault::Fault;
+use crate::operation::on;
 use crate::ownership::{ContextRef, Held, HeldKey, KeyReference, Owned};
 use crate::params::{Descriptor, ParamList, ParamsIn, ParamsOut};
 use crate::provider::{Operation, Provider};
@@ -46,6 +47,9 @@ pub trait KeyManagement<P: Provider>: 'static {
 
     /// The key for another provider, as far as it may leave.
     fn export(key: &P::Key, selection: Selection) -> Result<ParamList, P::Error>;
+
+    /// A key from what another provider exports; `None`, without an error, for one that can't be here.
+    fn import(selection: Selection, params: &ParamsIn<'_>) -> Result<Option<P::Key>, P::Error>;
 
     /// What the program has said so far of a key that is to be made.
     type New: Send + 'static;
@@ -108,7 +112,9 @@ impl<P: Provider, T: KeyManagement<P>> Table<P, T> {
         KEYMGMT_VALIDATE.entry(validate::<P, T>),
         KEYMGMT_MATCH.entry(matches::<P, T>),
         KEYMGMT_EXPORT.entry(export::<P, T>),
-        KEYMGMT_EXPORT_TYPES.entry(export_types::<P, T>),
+        KEYMGMT_EXPORT_TYPES.entry(public_types::<P, T>),
+        KEYMGMT_IMPORT.entry(import::<P, T>),
+        KEYMGMT_IMPORT_TYPES.entry(public_types::<P, T>),
         KEYMGMT_DUP.entry(dup::<P>),
         KEYMGMT_GEN_INIT.entry(gen_init::<P, T>),
         KEYMGMT_GEN_SET_PARAMS.entry(gen_set_params::<P, T>),
@@ -120,18 +126,18 @@ impl<P: Provider, T: KeyManagement<P>> Table<P, T> {
 }
 
 /// # Safety
-/// `keydata` must be a key of ours.
+/// `keydata` must be a key of ours that is not being imported.
 unsafe fn key<'a, P: Provider>(keydata: *const c_void) -> Result<&'a HeldKey<P>, Fault> {
-    // SAFETY: the caller's promise; keys are never mutably borrowed.
+    // SAFETY: the caller's promise; nothing else borrows keys mutably.
     unsafe { Owned::borrow(keydata) }
 }
 
-/// An empty key, which never gets a content: there is no import.
+/// An empty key, for `import`.
 ///
-/// It is there for `EVP_PKEY_eq` with a key of another provider. OpenSSL tries to move that key here
-/// first; without this function it leaves an error in the queue although it then succeeds the other
-/// way round, and `SSL_CTX_use_certificate_chain_file` fails for it (a server's second certificate
-/// for the same key, mosquitto's SIGHUP).
+/// Both are there for the peer's key of a key exchange, and for `EVP_PKEY_eq` with a key of another
+/// provider. OpenSSL tries to move that key here first; without this function it leaves an error in the
+/// queue although it then succeeds the other way round, and `SSL_CTX_use_certificate_chain_file` fails
+/// for it (a server's second certificate for the same key, mosquitto's SIGHUP).
 unsafe extern "C" fn new<P: Provider>(provctx: *mut c_void) -> *mut c_void {
     quietly(ptr::null_mut(), || {
         // SAFETY: the core passes our context.
@@ -255,7 +261,22 @@ unsafe extern "C" fn export<P: Provider, T: KeyManagement<P>>(
     })
 }
 
-unsafe extern "C" fn export_types<P: Provider, T: KeyManagement<P>>(
+unsafe extern "C" fn import<P: Provider, T: KeyManagement<P>>(
+    keydata: *mut c_void,
+    selection: c_int,
+    params: *const OsslParam,
+) -> c_int {
+    // SAFETY: the core passes its terminated array and what `new` made, which nobody else has yet.
+    unsafe {
+        let params = ParamsIn::new(params);
+        on::<P, Option<P::Key>, _>(keydata, c"keymgmt_import", |_, key| {
+            *key = T::import(Selection(selection), &params)?;
+            Ok(key.is_some().into())
+        })
+    }
+}
+
+unsafe extern "C" fn public_types<P: Provider, T: KeyManagement<P>>(
     _selection: c_int,
 ) -> *const OsslParam {
     Descriptor::table(T::PUBLIC)

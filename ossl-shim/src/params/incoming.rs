@@ -35,6 +35,11 @@ impl<'a> ParamsIn<'a> {
         self.iter().next().is_none()
     }
 
+    /// Whether `name` is in it, with any value.
+    pub fn has(&self, name: &CStr) -> bool {
+        self.find(name).is_some()
+    }
+
     /// A text, given as `UTF8_STRING` or `UTF8_PTR`.
     pub fn utf8(&self, name: &CStr) -> Result<Option<&'a str>, Fault> {
         self.find(name).map(|param| text(name, param)).transpose()

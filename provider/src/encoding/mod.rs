@@ -8,6 +8,7 @@ pub mod ecdsa;
 pub mod pkcs1;
 pub mod pss;
 pub mod public_key;
+pub mod x963kdf;
 
 use der::Encode;
 

@@ -2,7 +2,8 @@
 
 use std::ffi::CStr;
 
-use ossl_shim::params::{Descriptor, ParamList, ParamsOut, names};
+use ossl_shim::Operation;
+use ossl_shim::params::{Descriptor, ParamList, ParamsIn, ParamsOut, names};
 
 use super::keymgmt::{KeyType, not_made, wrong_type};
 use super::new_key::{HWKEY_URI, NewKeyParams};
@@ -33,7 +34,12 @@ impl<const PSS: bool> KeyType for RsaKeys<PSS> {
         Descriptor::END,
     ];
 
-    const SIGNATURE: &'static CStr = RSA;
+    fn algorithm(operation: Operation) -> Option<&'static CStr> {
+        match operation {
+            Operation::Signature => Some(RSA),
+            _ => None,
+        }
+    }
 
     fn accepts(key: &Key) -> bool {
         let wanted = match PSS {
@@ -65,6 +71,21 @@ impl<const PSS: bool> KeyType for RsaKeys<PSS> {
                 .big_number(names::KEY_RSA_E, exponent),
             // RSA has no domain parameters.
             false => list,
+        })
+    }
+
+    const PRIVATE: &'static CStr = names::KEY_RSA_D;
+
+    fn public_from(params: &ParamsIn<'_>) -> Result<Option<PublicKey>> {
+        let modulus = params.big_number(names::KEY_RSA_N)?;
+        let exponent = params.big_number(names::KEY_RSA_E)?;
+        let (Some(modulus), Some(exponent)) = (modulus, exponent) else {
+            return Ok(None);
+        };
+        let public = PublicKey::rsa(&modulus, &exponent).ok();
+        Ok(match PSS {
+            true => public.map(PublicKey::for_pss_only),
+            false => public,
         })
     }
 
