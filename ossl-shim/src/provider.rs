@@ -8,6 +8,7 @@ use crate::abi::functions::{
     PROVIDER_QUERY_OPERATION, PROVIDER_TEARDOWN,
 };
 use crate::abi::{CoreHandle, OsslAlgorithm, OsslDispatch, OsslItem, OsslParam, names, operation};
+use crate::asym_cipher::{self, AsymCipher};
 use crate::boundary::quietly;
 use crate::core::{Core, Report};
 use crate::decoder::{self, Decoder};
@@ -129,6 +130,13 @@ impl Algorithm {
         properties: &'static CStr,
     ) -> Self {
         Self::of(names, properties, exchange::Table::<P, T>::DISPATCH)
+    }
+
+    pub const fn asym_cipher<P: Provider, T: AsymCipher<P>>(
+        names: &'static CStr,
+        properties: &'static CStr,
+    ) -> Self {
+        Self::of(names, properties, asym_cipher::Table::<P, T>::DISPATCH)
     }
 
     pub const fn store<P: Provider, T: Store<P>>(

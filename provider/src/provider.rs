@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::error::{Error, Reason, Result};
 use crate::key::{Key, NewKey};
 use crate::logging;
+use crate::operation::asym_cipher_rsa::RsaCipher;
 use crate::operation::decoder_pem::PemDecoder;
 use crate::operation::decoder_reference::ReferenceDecoder;
 use crate::operation::encoder_private::{ReferenceEncoder, RefusingEncoder};
@@ -65,6 +66,7 @@ impl Provider for HwKey {
             Operation::KeyManagement => Some(KEY_TYPES),
             Operation::Signature => Some(SIGNATURES),
             Operation::KeyExchange => Some(EXCHANGES),
+            Operation::AsymCipher => Some(CIPHERS),
             Operation::Decoder => Some(DECODERS),
             Operation::Encoder => Some(ENCODERS),
             _ => None,
@@ -115,6 +117,11 @@ const SIGNATURES: &[Algorithm] = &[
 
 const EXCHANGES: &[Algorithm] = &[
     Algorithm::key_exchange::<HwKey, EcdhExchange>(ECDH, PROPERTIES),
+    Algorithm::END,
+];
+
+const CIPHERS: &[Algorithm] = &[
+    Algorithm::asym_cipher::<HwKey, RsaCipher>(RSA, PROPERTIES),
     Algorithm::END,
 ];
 

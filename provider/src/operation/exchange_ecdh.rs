@@ -188,3 +188,53 @@ fn not_started(what: &str) -> Error {
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(Reason::InvalidParameter, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::test_key::TestKey;
+
+    fn exchange() -> EcdhExchange {
+        let mut exchange = EcdhExchange::default();
+        let key = |curve| Key::new(TestKey::ec(curve));
+        exchange.init(Some(&key(Curve::P521))).unwrap();
+        assert!(exchange.set_peer(Some(&key(Curve::P256))).is_err());
+        exchange.set_peer(Some(&key(Curve::P521))).unwrap();
+        exchange
+    }
+
+    fn derived(exchange: &mut EcdhExchange) -> Result<Vec<u8>> {
+        let mut secret = vec![0; exchange.size()?];
+        exchange.derive(&mut secret)?;
+        Ok(secret)
+    }
+
+    #[test]
+    fn the_bare_secret_has_the_fields_size() {
+        assert_eq!(derived(&mut exchange()).unwrap(), vec![9; 66]);
+        assert!(derived(&mut EcdhExchange::default()).is_err());
+    }
+
+    #[test]
+    fn a_derived_key_needs_digest_and_size() {
+        let mut exchange = exchange();
+        exchange.kdf = true;
+        assert!(derived(&mut exchange).is_err());
+        exchange.kdf_size = Some(40);
+        assert!(derived(&mut exchange).is_err());
+        exchange.kdf_digest = Some(Digest::Sha256);
+        let key = derived(&mut exchange).unwrap();
+        let first = [&[9; 66][..], &[0, 0, 0, 1]].concat();
+        assert_eq!(
+            (key.len(), &key[..32]),
+            (40, &Digest::Sha256.hash(&first)[..])
+        );
+    }
+
+    #[test]
+    fn another_start_forgets_the_peer() {
+        let mut exchange = exchange();
+        exchange.init(None).unwrap();
+        assert!(derived(&mut exchange).is_err());
+    }
+}

@@ -37,6 +37,7 @@ impl<const PSS: bool> KeyType for RsaKeys<PSS> {
     fn algorithm(operation: Operation) -> Option<&'static CStr> {
         match operation {
             Operation::Signature => Some(RSA),
+            Operation::AsymCipher if !PSS => Some(RSA),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! What OpenSSL asks of the provider, one file per operation.
 
+pub mod asym_cipher_rsa;
 pub mod decoder_pem;
 pub mod decoder_reference;
 pub mod encoder_private;
@@ -17,3 +18,5 @@ pub mod signature_ecdsa;
 pub mod signature_eddsa;
 pub mod signature_rsa;
 pub mod store;
+#[cfg(test)]
+mod test_key;
