@@ -9,12 +9,14 @@ use crate::backend::{self, Found, Login, Query};
 use crate::config::Config;
 use crate::encoding::tss2_key::Tss2Key;
 use crate::error::{Error, Reason, Result};
-use crate::key::Key;
+use crate::key::{Key, NewKey};
 use crate::logging;
+use crate::operation::asym_cipher_rsa::RsaCipher;
 use crate::operation::decoder_pem::PemDecoder;
 use crate::operation::decoder_reference::ReferenceDecoder;
 use crate::operation::encoder_private::{ReferenceEncoder, RefusingEncoder};
 use crate::operation::encoder_text::TextEncoder;
+use crate::operation::exchange_ecdh::EcdhExchange;
 use crate::operation::keymgmt::Keys;
 use crate::operation::keymgmt_ec::Ec;
 use crate::operation::keymgmt_edwards::{Ed448, Ed25519};
@@ -64,6 +66,8 @@ impl Provider for HwKey {
             Operation::Store => Some(STORES),
             Operation::KeyManagement => Some(KEY_TYPES),
             Operation::Signature => Some(SIGNATURES),
+            Operation::KeyExchange => Some(EXCHANGES),
+            Operation::AsymCipher => Some(CIPHERS),
             Operation::Decoder => Some(DECODERS),
             Operation::Encoder => Some(ENCODERS),
             _ => None,
@@ -104,6 +108,7 @@ const KEY_TYPES: &[Algorithm] = &[
 
 /// The names that our key types answer to `query_operation_name`. They are private: under the
 /// public names OpenSSL would ask whichever provider has them first, with our key's public half.
+pub const ECDH: &CStr = c"HWKEY-ECDH";
 pub const ECDSA: &CStr = c"HWKEY-ECDSA";
 pub const EDDSA: &CStr = c"HWKEY-EDDSA";
 pub const RSA: &CStr = c"HWKEY-RSA";
@@ -112,6 +117,16 @@ const SIGNATURES: &[Algorithm] = &[
     Algorithm::signature::<HwKey, EcdsaSignature>(ECDSA, PROPERTIES),
     Algorithm::signature::<HwKey, EddsaSignature>(EDDSA, PROPERTIES),
     Algorithm::signature::<HwKey, RsaSignature>(RSA, PROPERTIES),
+    Algorithm::END,
+];
+
+const EXCHANGES: &[Algorithm] = &[
+    Algorithm::key_exchange::<HwKey, EcdhExchange>(ECDH, PROPERTIES),
+    Algorithm::END,
+];
+
+const CIPHERS: &[Algorithm] = &[
+    Algorithm::asym_cipher::<HwKey, RsaCipher>(RSA, PROPERTIES),
     Algorithm::END,
 ];
 
@@ -192,6 +207,13 @@ impl HwKey {
         backend::unwrap(&self.config, key, login)
     }
 
+    /// Makes a new key where `uri` says.
+    pub fn generate(&self, uri: &Uri, kind: NewKey) -> Result<Key> {
+        self.config.check()?;
+        self.look_around()?;
+        backend::generate(&self.config, uri, kind)
+    }
+
     /// At the first hardware key: is everything around us as it must be?
     fn look_around(&self) -> Result<()> {
         if self.looked_around.load(Ordering::Relaxed) {
@@ -245,11 +267,19 @@ macro_rules! cure {
          \"default_properties = ?provider!=hwkey\""
     };
 }
+pub(crate) use cure;
 
 /// Why OpenSSL may have asked us to make a key, and what to do.
 pub const NOT_A_KEY_MAKER: &str = concat!(
     "OpenSSL asked hwkey to make a key: either the program made one on the model of a hardware key, \
      or hwkey is listed before the default provider; then ",
+    cure!()
+);
+
+/// Why OpenSSL may have handed us a private key, and what to do.
+pub const NOT_FOR_PRIVATE_KEYS: &str = concat!(
+    "OpenSSL handed hwkey a private key that is in software; hwkey takes public halves only. If hwkey is \
+     listed before the default provider, ",
     cure!()
 );
 

@@ -1,6 +1,7 @@
 //! EMSA-PSS, RFC 8017 §9.1.1: the padding on the host, for tokens that have only raw RSA or do not
 //! know the digest.
 
+use super::mgf1;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 
@@ -49,7 +50,7 @@ fn encode_with(
     let mut em = vec![0; size];
     em[db_size - salt.len() - 1] = 1;
     em[db_size - salt.len()..db_size].copy_from_slice(salt);
-    apply_mgf1(&mut em[..db_size], &h, mgf1);
+    mgf1::apply(&mut em[..db_size], &h, mgf1);
     em[0] &= 0xff >> (8 * size - (bits - 1));
     em[db_size..size - 1].copy_from_slice(&h);
     em[size - 1] = 0xbc;
@@ -85,7 +86,7 @@ pub fn decode(number: &[u8], digest: Digest, mgf1: Digest, bits: usize) -> Optio
     let (masked, rest) = em.split_at_checked(db_size)?;
     let (h, trailer) = rest.split_at_checked(digest.size())?;
     let mut db = masked.to_vec();
-    apply_mgf1(&mut db, h, mgf1);
+    mgf1::apply(&mut db, h, mgf1);
     let unused = 8 * size - (bits - 1);
     *db.first_mut()? &= 0xff >> unused;
     let start = db.iter().position(|byte| *byte != 0)?;
@@ -107,19 +108,6 @@ fn salted_hash(hash: &[u8], digest: Digest, salt: &[u8]) -> Vec<u8> {
 /// emLen for emBits = bits - 1.
 fn encoded_size(bits: usize) -> usize {
     (bits.max(1) - 1).div_ceil(8)
-}
-
-/// XORs MGF1(seed) (RFC 8017 B.2.1) onto `data`.
-fn apply_mgf1(data: &mut [u8], seed: &[u8], digest: Digest) {
-    for (counter, block) in data.chunks_mut(digest.size()).enumerate() {
-        let mut hasher = digest.hasher();
-        hasher.update(seed);
-        // A modulus has far fewer blocks than a u32 counts.
-        hasher.update(&(counter as u32).to_be_bytes());
-        for (byte, mask) in block.iter_mut().zip(hasher.finalize()) {
-            *byte ^= mask;
-        }
-    }
 }
 
 #[cfg(test)]

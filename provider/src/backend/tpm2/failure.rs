@@ -81,6 +81,7 @@ fn meaning(code: u32, function: &str, tpm: &Tpm) -> (Reason, String) {
         return (reason, trouble(&tpm.tcti));
     };
     let (reason, cure) = of_authorisation(tpm_code)
+        .or_else(|| of_decryption(tpm_code, function))
         .or_else(|| of_object(tpm_code, function))
         .unwrap_or_else(|| of_tpm(tpm_code));
     (reason, cure.to_owned())
@@ -119,6 +120,15 @@ fn of_authorisation(code: u32) -> Option<(Reason, &'static str)> {
         ),
         _ => return None,
     })
+}
+
+/// What TPMs say of a wrong padding.
+fn of_decryption(code: u32, function: &str) -> Option<(Reason, &'static str)> {
+    let is_padding = [codes::VALUE, codes::SIZE, codes::FAILURE].contains(&code);
+    (is_padding && function == "TPM2_RSA_Decrypt").then_some((
+        Reason::InvalidData,
+        "the data was not encrypted for this key, or with another padding",
+    ))
 }
 
 fn of_object(code: u32, function: &str) -> Option<(Reason, &'static str)> {
