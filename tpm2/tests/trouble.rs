@@ -8,7 +8,7 @@ use std::thread;
 use openssl::sha::sha256;
 use tpm2_abi::{Cause, Failure, Lockout, Object, Task};
 
-use swtpm::{ECDSA, P256, Tpm, verifies, wrapped};
+use swtpm::{ECDSA, P256, Tpm, fork, succeeded, verifies, wrapped};
 
 #[test]
 fn a_wrong_authorisation_value_costs_one_try_and_the_right_one_works_afterwards() {
@@ -205,25 +205,4 @@ fn a_wrong_parent_is_told_as_the_tpm_tells_it() {
     assert_eq!(failure.function, "TPM2_Load");
     assert_eq!(failure.cause, Cause::Code(0x1df));
     assert_eq!(other.loaded(), "");
-}
-
-/// A child that ends with whether `work` holds.
-fn fork(work: &dyn Fn() -> bool) -> libc::pid_t {
-    // SAFETY: no thread of this process holds a lock that the child needs: glibc looks after its own,
-    // and the part's are new in each process.
-    unsafe {
-        let child = libc::fork();
-        assert!(child >= 0);
-        if child == 0 {
-            libc::_exit(if work() { 0 } else { 1 });
-        }
-        child
-    }
-}
-
-fn succeeded(child: libc::pid_t) -> bool {
-    let mut status = 0;
-    // SAFETY: a place for a number.
-    unsafe { libc::waitpid(child, &mut status, 0) };
-    libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
 }

@@ -3,8 +3,12 @@
 // Each file of tests needs some of it.
 #![allow(dead_code)]
 
+mod forked;
 mod verified;
 
+#[allow(unused_imports)]
+pub use forked::{fork, succeeded};
+#[allow(unused_imports)]
 pub use verified::{public_key, verifies};
 
 use std::fs;
@@ -52,6 +56,10 @@ impl Tpm {
             port,
             process,
         }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn tcti(&self) -> String {
@@ -232,7 +240,7 @@ fn run(directory: &std::path::Path, port: u16) -> Child {
     process
 }
 
-fn start(mut command: Command) -> Child {
+pub fn start(mut command: Command) -> Child {
     let _nobody_asks = STARTING.write().unwrap_or_else(PoisonError::into_inner);
     command.spawn().expect("swtpm and tpm2-tools are installed")
 }
