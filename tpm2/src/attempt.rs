@@ -25,6 +25,13 @@ const ABSENCE: Duration = Duration::from_secs(3);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
+/// The first pause before a TPM that is gone is looked for again. tss2 writes four lines to standard
+/// error each time.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The longest such pause.
+const LONGEST_ABSENCE: Duration = Duration::from_millis(800);
+
 /// How often objects may turn out not to be what they were.
 const SURPRISES: u32 = 2;
 
@@ -144,18 +151,28 @@ impl Attempts {
             _ => return false,
         };
         let lost = *self.lost.get_or_insert_with(Instant::now);
-        was_connected || self.wait(lost, patience)
+        was_connected || self.look_again(lost, patience)
+    }
+
+    /// As [`Self::wait`], less often.
+    fn look_again(&mut self, since: Instant, patience: Duration) -> bool {
+        self.pause = self.pause.max(LOOK_AGAIN);
+        pause(&mut self.pause, LONGEST_ABSENCE, since, patience)
     }
 
     /// Pauses, each time longer, until it has been `patience` since `since`.
     fn wait(&mut self, since: Instant, patience: Duration) -> bool {
-        let goes_on = since.elapsed() < patience;
-        if goes_on {
-            thread::sleep(self.pause);
-            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        }
-        goes_on
+        pause(&mut self.pause, LONGEST_PAUSE, since, patience)
     }
+}
+
+fn pause(pause: &mut Duration, longest: Duration, since: Instant, patience: Duration) -> bool {
+    let goes_on = since.elapsed() < patience;
+    if goes_on {
+        thread::sleep(*pause);
+        *pause = (*pause * 2).min(longest);
+    }
+    goes_on
 }
 
 fn forget(place: &mut Place) {

@@ -1,6 +1,11 @@
 //! What a TCTI's name tells.
 
 use std::path::Path;
+use std::sync::OnceLock;
+
+use ossl_shim::process::Generation;
+
+use crate::esys::{Result, told};
 
 /// Who else can reach the TPM while we are connected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +41,25 @@ pub fn sharing(tcti: &str) -> Sharing {
 pub fn has_descriptor(tcti: &str) -> bool {
     let (name, _) = tcti.split_once(':').unwrap_or((tcti, ""));
     name.contains("device") || name.starts_with('/')
+}
+
+/// Whether the TPM can be reached by it from this process.
+///
+/// The TCTI for tpm2-abrmd speaks D-Bus through GLib, whose thread for it isn't there in a child that
+/// was forked later: it would wait for ever.
+pub fn check_family(tcti: &str) -> Result<()> {
+    /// Who used it first.
+    static USER: OnceLock<Generation> = OnceLock::new();
+    let (name, _) = tcti.split_once(':').unwrap_or((tcti, ""));
+    let here = Generation::current();
+    if !(name.is_empty() || name.contains("tabrmd")) || *USER.get_or_init(|| here) == here {
+        return Ok(());
+    }
+    Err(told(
+        "Tss2_TctiLdr_Initialize",
+        "the process that forked this one has used tpm2-abrmd, which can't be reached from here \
+         then (GLib's D-Bus thread is missing); device:/dev/tpmrm0 has no such limit",
+    ))
 }
 
 #[cfg(test)]

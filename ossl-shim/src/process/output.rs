@@ -91,3 +91,36 @@ pub enum SyslogLevel {
     Info,
     Debug,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::in_child;
+    use super::*;
+
+    /// Writes to a pipe that nobody reads; errno tells.
+    fn write_in_vain() -> bool {
+        let mut ends = [0; 2];
+        // SAFETY: a place for two descriptors, which are used and closed here.
+        unsafe {
+            libc::pipe(ends.as_mut_ptr());
+            libc::close(ends[0]);
+            let failed = libc::write(ends[1], ends.as_ptr().cast(), 1) < 0;
+            failed && *libc::__errno_location() == libc::EPIPE
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_does_not_end_the_program() {
+        let with_default_handler = |work: fn() -> bool| {
+            // SAFETY: the handler is the system's; it is the child's alone.
+            in_child(|| unsafe {
+                libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+                work()
+            })
+        };
+        assert!(with_default_handler(
+            || without_sigpipe(write_in_vain) && !is_pending()
+        ));
+        assert!(!with_default_handler(write_in_vain));
+    }
+}

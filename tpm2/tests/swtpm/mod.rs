@@ -1,10 +1,22 @@
 //! A TPM in software for one test, and requests to it.
 
+// Each file of tests needs some of it.
+#![allow(dead_code)]
+
+mod forked;
+mod verified;
+
+#[allow(unused_imports)]
+pub use forked::{fork, succeeded};
+#[allow(unused_imports)]
+pub use verified::{public_key, verifies};
+
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use hwkey_tpm2::answer;
@@ -21,6 +33,10 @@ pub const OWNER: Parent = Parent::Primary {
     rsa: false,
 };
 
+/// libtss2's sockets to a swtpm are not close-on-exec, and a swtpm waits until the one that it has is
+/// closed everywhere: no program is started while a command is under way.
+static STARTING: RwLock<()> = RwLock::new(());
+
 /// A running swtpm; stopped and removed when dropped.
 pub struct Tpm {
     directory: PathBuf,
@@ -28,7 +44,6 @@ pub struct Tpm {
     process: Child,
 }
 
-#[expect(dead_code)]
 impl Tpm {
     pub fn start() -> Self {
         let port = free_ports();
@@ -41,6 +56,10 @@ impl Tpm {
             port,
             process,
         }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn tcti(&self) -> String {
@@ -57,6 +76,7 @@ impl Tpm {
     }
 
     pub fn ask(&self, task: Task) -> Reply {
+        let _nobody_starts = STARTING.read().unwrap_or_else(PoisonError::into_inner);
         answer(Request {
             tcti: self.tcti(),
             task,
@@ -96,13 +116,16 @@ impl Tpm {
     /// tpm2-tools, which must succeed; what it prints.
     pub fn tool(&self, command: &str) -> String {
         let (program, arguments) = command.split_once(' ').unwrap();
-        let output = Command::new(program)
+        let mut command_line = Command::new(program);
+        command_line
             .args(arguments.split(' '))
             .env("TPM2TOOLS_TCTI", self.tcti())
             .env_remove("OPENSSL_CONF")
             .current_dir(&self.directory)
-            .output()
-            .unwrap();
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = start(command_line);
+        let output = child.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
             output.status.success(),
@@ -118,6 +141,28 @@ impl Tpm {
 
     pub fn write(&self, file: &str, content: &[u8]) {
         fs::write(self.directory.join(file), content).unwrap();
+    }
+
+    /// A key that tpm2-tools make and make persistent.
+    pub fn persistent(&self, algorithm: &str, auth: &str) -> Object {
+        // It starts the TPM up.
+        self.ask(Task::Describe).unwrap();
+        let auth_option = match auth {
+            "" => String::new(),
+            auth => format!(" -p {auth}"),
+        };
+        for command in [
+            "tpm2_createprimary -c primary.ctx",
+            &format!(
+                "tpm2_create -C primary.ctx -G {algorithm} -u key.pub -r key.priv{auth_option}"
+            ),
+            "tpm2_load -C primary.ctx -u key.pub -r key.priv -c key.ctx",
+            "tpm2_evictcontrol -c key.ctx 0x81000001",
+        ] {
+            self.tool(command);
+            self.tool("tpm2_flushcontext -t");
+        }
+        object(Source::Persistent(0x8100_0001), auth.as_bytes())
     }
 
     /// Objects and sessions that are in the slots.
@@ -178,19 +223,24 @@ fn free_ports() -> u16 {
 }
 
 fn run(directory: &std::path::Path, port: u16) -> Child {
-    let process = Command::new("swtpm")
+    let mut command = Command::new("swtpm");
+    command
         .args(["socket", "--tpm2", "--flags", "not-need-init"])
         .args(["--tpmstate", &format!("dir={}", directory.display())])
         .args(["--server", &format!("type=tcp,port={port}")])
         .args(["--ctrl", &format!("type=tcp,port={}", port + 1)])
         .env_remove("OPENSSL_CONF")
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("swtpm is installed");
+        .stderr(Stdio::null());
+    let process = start(command);
     let deadline = Instant::now() + Duration::from_secs(20);
     while TcpStream::connect(("127.0.0.1", port + 1)).is_err() {
         assert!(Instant::now() < deadline, "swtpm does not start");
         std::thread::yield_now();
     }
     process
+}
+
+pub fn start(mut command: Command) -> Child {
+    let _nobody_asks = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+    command.spawn().expect("swtpm and tpm2-tools are installed")
 }
