@@ -64,8 +64,8 @@ pub trait HardwareKey: Send + Sync {
     }
 
     /// What a PEM file of this key holds.
-    fn reference(&self) -> Reference {
-        Reference::Uri(self.uri())
+    fn reference(&self) -> Result<Reference> {
+        Ok(Reference::Uri(self.uri()))
     }
 
     /// Decrypts `input`, which has the modulus' size; with [`Decryption::Raw`] the result has it, too.
@@ -76,6 +76,12 @@ pub trait HardwareKey: Send + Sync {
     /// Whether [`decrypt`](Self::decrypt) takes [`Decryption::Raw`], so that paddings are taken off on
     /// the host, where nobody sees what was wrong with them.
     fn decrypts_raw(&self) -> bool {
+        true
+    }
+
+    /// Whether [`decrypt`](Self::decrypt) takes [`Decryption::Oaep`] with these; else it is [`Decryption::Raw`]
+    /// and the padding is taken off on the host.
+    fn takes_oaep(&self, _digest: Digest, _label: &[u8]) -> bool {
         true
     }
 

@@ -7,6 +7,7 @@ use ossl_shim::{Algorithm, Core, Operation, Provider};
 
 use crate::backend::{self, Found, Login, Query};
 use crate::config::Config;
+use crate::encoding::tss2_key::Tss2Key;
 use crate::error::{Error, Reason, Result};
 use crate::key::{Key, NewKey};
 use crate::logging;
@@ -24,7 +25,7 @@ use crate::operation::rand::TpmRandom;
 use crate::operation::signature_ecdsa::EcdsaSignature;
 use crate::operation::signature_eddsa::EddsaSignature;
 use crate::operation::signature_rsa::RsaSignature;
-use crate::operation::store::Pkcs11Store;
+use crate::operation::store::HardwareStore;
 use crate::reading::Readings;
 use crate::uri::Uri;
 
@@ -76,7 +77,11 @@ impl Provider for HwKey {
 }
 
 const STORES: &[Algorithm] = &[
-    Algorithm::store::<HwKey, Pkcs11Store>(c"pkcs11", PROPERTIES),
+    Algorithm::store::<HwKey, HardwareStore>(c"pkcs11", PROPERTIES),
+    Algorithm::store::<HwKey, HardwareStore>(c"tpm2", PROPERTIES),
+    // tpm2-openssl's.
+    Algorithm::store::<HwKey, HardwareStore>(c"handle", PROPERTIES),
+    Algorithm::store::<HwKey, HardwareStore>(c"object", PROPERTIES),
     Algorithm::END,
 ];
 
@@ -133,7 +138,7 @@ const RANDOM: &[Algorithm] = &[
 ];
 
 /// What the second step reads; the structure is [`crate::reference::STRUCTURE`].
-const REFERENCE_DER: &CStr = c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri";
+const REFERENCE_DER: &CStr = c"provider=hwkey,fips=yes,input=der,structure=hwkey-reference";
 
 // A reader of our own for PEM: the built-in one drops labels that it doesn't know. It works in two
 // steps, because OSSL_STORE does not take a key from a decoder with input=pem.
@@ -200,6 +205,13 @@ impl HwKey {
         self.config.check()?;
         self.look_around()?;
         backend::find(&self.config, uri, query, login)
+    }
+
+    /// The key in a TSS2 PRIVATE KEY file.
+    pub fn unwrap(&self, key: Tss2Key, login: &mut Login<'_, '_>) -> Result<Key> {
+        self.config.check()?;
+        self.look_around()?;
+        backend::unwrap(&self.config, key, login)
     }
 
     /// Makes a new key where `uri` says.

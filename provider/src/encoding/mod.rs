@@ -14,6 +14,8 @@ pub mod pss;
 pub mod public_key;
 pub mod rejection;
 pub mod rsa_public;
+pub mod rsa_signature;
+pub mod tss2_key;
 pub mod x963kdf;
 
 use der::Encode;

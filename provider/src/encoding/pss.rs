@@ -43,11 +43,7 @@ fn encode_with(
             ),
         ));
     }
-    let mut hasher = digest.hasher();
-    hasher.update(&[0; 8]);
-    hasher.update(hash);
-    hasher.update(salt);
-    let h = hasher.finalize();
+    let h = salted_hash(hash, digest, salt);
 
     // EM = maskedDB ‖ H ‖ 0xbc, DB = zeros ‖ 0x01 ‖ salt.
     let db_size = size - h.len() - 1;
@@ -63,6 +59,50 @@ fn encode_with(
     let mut number = vec![0; bits.div_ceil(8) - size];
     number.extend(em);
     Ok(number)
+}
+
+/// The salt of an encoded message, RFC 8017 §9.1.2, and the hash with it, both as they stand there.
+pub struct Decoded {
+    pub salt: Vec<u8>,
+    salted_hash: Vec<u8>,
+}
+
+impl Decoded {
+    /// Whether it is the encoding of the digest value `hash`.
+    pub fn is_of(&self, hash: &[u8], digest: Digest) -> bool {
+        salted_hash(hash, digest, &self.salt) == self.salted_hash
+    }
+}
+
+/// Takes apart `number`, of the modulus' size; `None` if it is no encoded message. It is public: what a
+/// signature is made of.
+pub fn decode(number: &[u8], digest: Digest, mgf1: Digest, bits: usize) -> Option<Decoded> {
+    let size = encoded_size(bits);
+    if number.len() != bits.div_ceil(8) {
+        return None;
+    }
+    let (zeros, em) = number.split_at_checked(number.len() - size)?;
+    let db_size = size.checked_sub(digest.size() + 1)?;
+    let (masked, rest) = em.split_at_checked(db_size)?;
+    let (h, trailer) = rest.split_at_checked(digest.size())?;
+    let mut db = masked.to_vec();
+    mgf1::apply(&mut db, h, mgf1);
+    let unused = 8 * size - (bits - 1);
+    *db.first_mut()? &= 0xff >> unused;
+    let start = db.iter().position(|byte| *byte != 0)?;
+    let is_framed = zeros.iter().all(|byte| *byte == 0) && trailer == [0xbc] && db[start] == 1;
+    is_framed.then(|| Decoded {
+        salt: db[start + 1..].to_vec(),
+        salted_hash: h.to_vec(),
+    })
+}
+
+fn salted_hash(hash: &[u8], digest: Digest, salt: &[u8]) -> Vec<u8> {
+    let mut hasher = digest.hasher();
+    hasher.update(&[0; 8]);
+    hasher.update(hash);
+    hasher.update(salt);
+    hasher.finalize()
 }
 
 /// emLen for emBits = bits - 1.
@@ -83,6 +123,19 @@ mod tests {
             let unused = 8 * em.len() - (bits - 1);
             let top = u16::from_be_bytes([em[0], em[1]]);
             assert!(top.leading_zeros() as usize >= unused, "{bits}");
+        }
+    }
+
+    #[test]
+    fn what_was_encoded_is_taken_apart_again() {
+        for (bits, salt) in [(1024, 20), (1025, 0), (1031, 32), (2048, 222)] {
+            let em = encode(&[7; 32], Digest::Sha256, Digest::Sha1, salt, bits).unwrap();
+            let decoded = decode(&em, Digest::Sha256, Digest::Sha1, bits).unwrap();
+            assert_eq!(decoded.salt.len(), salt);
+            assert!(decoded.is_of(&[7; 32], Digest::Sha256));
+            assert!(!decoded.is_of(&[8; 32], Digest::Sha256));
+            assert!(decode(&em[1..], Digest::Sha256, Digest::Sha1, bits).is_none());
+            assert!(decode(&[0; 8], Digest::Sha256, Digest::Sha1, bits).is_none());
         }
     }
 

@@ -231,14 +231,15 @@ impl RsaCipher {
 
     fn decrypted_oaep(&self, key: &Key, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         let oaep = self.oaep();
-        if oaep.digest == oaep.mgf1 {
+        if oaep.digest == oaep.mgf1 && key.takes_oaep(oaep.digest, oaep.label) {
             let (digest, label) = (oaep.digest, oaep.label.to_vec());
             return key.decrypt(&Decryption::Oaep { digest, label }, ciphertext);
         }
         if !key.decrypts_raw() {
             return Err(Error::new(
                 Reason::OperationNotAllowed,
-                "the key decrypts OAEP with one digest for label and mask only",
+                "the key does not decrypt OAEP with these digests or this label; take one digest for both, and \
+                 no label",
             ));
         }
         oaep.decode(raw(key, ciphertext)?)
