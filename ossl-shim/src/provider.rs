@@ -18,6 +18,7 @@ use crate::fault::Fault;
 use crate::keymgmt::{self, KeyManagement};
 use crate::ownership::{Context, ContextRef, Owned};
 use crate::params::{Descriptor, ParamsOut};
+use crate::rand::{self, Rand};
 use crate::signature::{self, Signature};
 use crate::store::{self, Store};
 
@@ -137,6 +138,13 @@ impl Algorithm {
         properties: &'static CStr,
     ) -> Self {
         Self::of(names, properties, asym_cipher::Table::<P, T>::DISPATCH)
+    }
+
+    pub const fn rand<P: Provider, T: Rand<P>>(
+        names: &'static CStr,
+        properties: &'static CStr,
+    ) -> Self {
+        Self::of(names, properties, rand::Table::<P, T>::DISPATCH)
     }
 
     pub const fn store<P: Provider, T: Store<P>>(

@@ -21,6 +21,7 @@ use crate::operation::keymgmt::Keys;
 use crate::operation::keymgmt_ec::Ec;
 use crate::operation::keymgmt_edwards::{Ed448, Ed25519};
 use crate::operation::keymgmt_rsa::{Rsa, RsaPss};
+use crate::operation::rand::TpmRandom;
 use crate::operation::signature_ecdsa::EcdsaSignature;
 use crate::operation::signature_eddsa::EddsaSignature;
 use crate::operation::signature_rsa::RsaSignature;
@@ -68,9 +69,9 @@ impl Provider for HwKey {
             Operation::Signature => Some(SIGNATURES),
             Operation::KeyExchange => Some(EXCHANGES),
             Operation::AsymCipher => Some(CIPHERS),
+            Operation::Rand => Some(RANDOM),
             Operation::Decoder => Some(DECODERS),
             Operation::Encoder => Some(ENCODERS),
-            _ => None,
         }
     }
 }
@@ -127,6 +128,12 @@ const EXCHANGES: &[Algorithm] = &[
 
 const CIPHERS: &[Algorithm] = &[
     Algorithm::asym_cipher::<HwKey, RsaCipher>(RSA, PROPERTIES),
+    Algorithm::END,
+];
+
+/// Private as well, so that nobody takes it for the default generator.
+const RANDOM: &[Algorithm] = &[
+    Algorithm::rand::<HwKey, TpmRandom>(c"TPM2-RAND", PROPERTIES),
     Algorithm::END,
 ];
 
@@ -212,6 +219,12 @@ impl HwKey {
         self.config.check()?;
         self.look_around()?;
         backend::generate(&self.config, uri, kind)
+    }
+
+    /// Fills `bytes` with random numbers from the hardware.
+    pub fn random(&self, bytes: &mut [u8]) -> Result<()> {
+        self.config.check()?;
+        backend::random(&self.config, bytes)
     }
 
     /// At the first hardware key: is everything around us as it must be?

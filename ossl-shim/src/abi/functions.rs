@@ -185,6 +185,26 @@ functions! {
     ASYM_CIPHER_SET_CTX_PARAMS = 10: asym_cipher_set_ctx_params(Ctx, Param) -> c_int;
     ASYM_CIPHER_SETTABLE_CTX_PARAMS = 11: asym_cipher_settable_ctx_params(Ctx, Ctx) -> Param;
 
+    // provider-rand(7).
+    RAND_NEWCTX = 1: rand_newctx(Ctx, Ctx, *const OsslDispatch) -> Ctx;
+    RAND_FREECTX = 2: rand_freectx(Ctx);
+    RAND_INSTANTIATE = 3: rand_instantiate(Ctx, u32, c_int, *const UnsignedChar, usize, Param) -> c_int;
+    RAND_UNINSTANTIATE = 4: rand_uninstantiate(Ctx) -> c_int;
+    RAND_GENERATE = 5: rand_generate(
+        Ctx, *mut UnsignedChar, usize, u32, c_int, *const UnsignedChar, usize) -> c_int;
+    RAND_RESEED = 6: rand_reseed(
+        Ctx, c_int, *const UnsignedChar, usize, *const UnsignedChar, usize) -> c_int;
+    RAND_NONCE = 7: rand_nonce(Ctx, *mut UnsignedChar, u32, usize, usize) -> usize;
+    RAND_ENABLE_LOCKING = 8: rand_enable_locking(Ctx) -> c_int;
+    RAND_LOCK = 9: rand_lock(Ctx) -> c_int;
+    RAND_UNLOCK = 10: rand_unlock(Ctx);
+    RAND_GETTABLE_CTX_PARAMS = 12: rand_gettable_ctx_params(Ctx, Ctx) -> Param;
+    RAND_GET_CTX_PARAMS = 15: rand_get_ctx_params(Ctx, ParamMut) -> c_int;
+    RAND_VERIFY_ZEROIZATION = 17: rand_verify_zeroization(Ctx) -> c_int;
+    RAND_GET_SEED = 18: rand_get_seed(
+        Ctx, *mut *mut UnsignedChar, c_int, usize, usize, c_int, *const UnsignedChar, usize) -> usize;
+    RAND_CLEAR_SEED = 19: rand_clear_seed(Ctx, *mut UnsignedChar, usize);
+
     // provider-encoder(7).
     ENCODER_NEWCTX = 1: encoder_newctx(Ctx) -> Ctx;
     ENCODER_FREECTX = 2: encoder_freectx(Ctx);

@@ -155,7 +155,8 @@ fn wrong_size(size: usize) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoding::rejection::tests::{CIPHERTEXT, MESSAGE, SECRET, bytes};
+    use crate::encoding::rejection::tests::{CIPHERTEXT, MESSAGE, SECRET};
+    use crate::encoding::test_bytes as bytes;
 
     fn stand_in() -> StandIn {
         StandIn::new(&bytes(SECRET), &bytes(CIPHERTEXT))

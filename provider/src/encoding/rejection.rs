@@ -74,13 +74,7 @@ fn keyed(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-
-    pub fn bytes(hex: &str) -> Vec<u8> {
-        (0..hex.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
-            .collect()
-    }
+    use crate::encoding::test_bytes as bytes;
 
     // The secret is SHA-256 of an RSA key's private exponent, and the stand-in what OpenSSL 4.0
     // decrypts the ciphertext to.

@@ -28,13 +28,7 @@ pub fn derive(digest: Digest, z: &[u8], shared_info: &[u8], key: &mut [u8]) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn bytes(hex: &str) -> Vec<u8> {
-        (0..hex.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
-            .collect()
-    }
+    use crate::encoding::test_bytes as bytes;
 
     fn derived(digest: Digest, z: &str, shared_info: &str, size: usize) -> Vec<u8> {
         let mut key = vec![0; size];

@@ -38,8 +38,11 @@ pub trait KeyType: 'static {
     /// The parameter that holds the private half, where there is one.
     const PRIVATE: &'static CStr;
 
-    /// A public half from another provider; `None` if no key of ours can have it.
-    fn public_from(params: &ParamsIn<'_>) -> Result<Option<PublicKey>>;
+    /// A public half from another provider; `None` if no key of ours can have it. Only key exchange needs
+    /// it: what else is done with a public key, providers do that have it in software.
+    fn public_from(_: &ParamsIn<'_>) -> Result<Option<PublicKey>> {
+        Ok(None)
+    }
 
     /// What is asked of a new key, ended by [`Descriptor::END`].
     const NEW: &'static [Descriptor];

@@ -7,7 +7,7 @@ use ossl_shim::params::{Descriptor, ParamList, ParamsIn, ParamsOut, names};
 
 use super::keymgmt::{KeyType, wrong_type};
 use super::new_key::{HWKEY_URI, NewKeyParams};
-use crate::encoding::ecdsa;
+use crate::encoding::{ec_point, ecdsa};
 use crate::error::Result;
 use crate::key::{Curve, Key, NewKey, PublicKey};
 use crate::provider::{ECDH, ECDSA};
@@ -86,7 +86,8 @@ impl KeyType for Ec {
         let group = params.utf8(names::KEY_GROUP_NAME)?;
         let curve = group.and_then(Curve::by_group_name);
         Ok(match (curve, params.octets(names::KEY_PUB)?) {
-            (Some(curve), Some(point)) => PublicKey::ec(curve, point).ok(),
+            (Some(curve), Some(point)) => ec_point::uncompressed(curve, point)
+                .and_then(|point| PublicKey::ec(curve, &point).ok()),
             _ => None,
         })
     }

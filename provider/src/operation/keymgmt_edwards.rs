@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use ossl_shim::Operation;
-use ossl_shim::params::{Descriptor, ParamList, ParamsIn, ParamsOut, names};
+use ossl_shim::params::{Descriptor, ParamList, ParamsOut, names};
 
 use super::keymgmt::{KeyType, not_made, wrong_type};
 use super::new_key::{HWKEY_URI, NewKeyParams};
@@ -76,11 +76,6 @@ impl<T: EdwardsType> KeyType for T {
     }
 
     const PRIVATE: &'static CStr = names::KEY_PRIV;
-
-    fn public_from(params: &ParamsIn<'_>) -> Result<Option<PublicKey>> {
-        let point = params.octets(names::KEY_PUB)?;
-        Ok(point.and_then(|point| PublicKey::edwards(T::CURVE, point).ok()))
-    }
 
     const NEW: &'static [Descriptor] = &[Descriptor::utf8(HWKEY_URI), Descriptor::END];
 

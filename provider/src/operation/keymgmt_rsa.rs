@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use ossl_shim::Operation;
-use ossl_shim::params::{Descriptor, ParamList, ParamsIn, ParamsOut, names};
+use ossl_shim::params::{Descriptor, ParamList, ParamsOut, names};
 
 use super::keymgmt::{KeyType, not_made, wrong_type};
 use super::new_key::{HWKEY_URI, NewKeyParams};
@@ -76,19 +76,6 @@ impl<const PSS: bool> KeyType for RsaKeys<PSS> {
     }
 
     const PRIVATE: &'static CStr = names::KEY_RSA_D;
-
-    fn public_from(params: &ParamsIn<'_>) -> Result<Option<PublicKey>> {
-        let modulus = params.big_number(names::KEY_RSA_N)?;
-        let exponent = params.big_number(names::KEY_RSA_E)?;
-        let (Some(modulus), Some(exponent)) = (modulus, exponent) else {
-            return Ok(None);
-        };
-        let public = PublicKey::rsa(&modulus, &exponent).ok();
-        Ok(match PSS {
-            true => public.map(PublicKey::for_pss_only),
-            false => public,
-        })
-    }
 
     const NEW: &'static [Descriptor] = &[
         Descriptor::utf8(HWKEY_URI),

@@ -13,6 +13,7 @@ pub mod keymgmt_rsa;
 pub mod message;
 pub mod new_key;
 pub mod peer;
+pub mod rand;
 pub mod signature;
 pub mod signature_ecdsa;
 pub mod signature_eddsa;

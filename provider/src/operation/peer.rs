@@ -1,4 +1,5 @@
-//! A public key of another provider: OpenSSL hands it over for comparisons and as a peer's.
+//! A public key of another provider: OpenSSL hands it over as the peer's of a key exchange, and for
+//! comparisons.
 
 use zeroize::Zeroizing;
 

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::digest::Digest;
 use crate::encoding::oaep::Oaep;
-use crate::encoding::{pkcs1_encryption, rsa_public};
+use crate::encoding::{pkcs1_encryption, rsa_public, test_bytes as bytes};
 use crate::error::{Error, Reason, Result};
 use crate::key::{Curve, Decryption, HardwareKey, Input, PublicKey, Scheme};
 
@@ -106,11 +106,4 @@ impl HardwareKey for TestKey {
 
 fn refused() -> Error {
     Error::new(Reason::OperationNotAllowed, "not with this key")
-}
-
-fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
-        .collect()
 }
