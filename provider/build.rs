@@ -1,10 +1,11 @@
-//! How the module is linked.
+//! How a module is linked: hwkey.so, and hwkey-tpm2.so (whose manifest names this file).
 
 use std::path::Path;
 use std::process::Command;
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
+    // Besides itself, which cargo looks after.
+    println!("cargo:rerun-if-env-changed=RUSTC_LINKER");
     // The code stays mapped after dlclose: threads of the program may still be in it.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     if std::env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("gnu") {

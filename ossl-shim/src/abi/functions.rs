@@ -129,6 +129,8 @@ functions! {
     KEYMGMT_HAS = 21: keymgmt_has(*const c_void, c_int) -> c_int;
     KEYMGMT_VALIDATE = 22: keymgmt_validate(*const c_void, c_int, c_int) -> c_int;
     KEYMGMT_MATCH = 23: keymgmt_match(*const c_void, *const c_void, c_int) -> c_int;
+    KEYMGMT_IMPORT = 40: keymgmt_import(Ctx, c_int, Param) -> c_int;
+    KEYMGMT_IMPORT_TYPES = 41: keymgmt_import_types(c_int) -> Param;
     KEYMGMT_EXPORT = 42: keymgmt_export(Ctx, c_int, Option<Callback>, *mut c_void) -> c_int;
     KEYMGMT_EXPORT_TYPES = 43: keymgmt_export_types(c_int) -> Param;
     KEYMGMT_DUP = 44: keymgmt_dup(*const c_void, c_int) -> Ctx;
@@ -155,6 +157,33 @@ functions! {
     SIGNATURE_GETTABLE_CTX_PARAMS = 19: signature_gettable_ctx_params(Ctx, Ctx) -> Param;
     SIGNATURE_SET_CTX_PARAMS = 20: signature_set_ctx_params(Ctx, Param) -> c_int;
     SIGNATURE_SETTABLE_CTX_PARAMS = 21: signature_settable_ctx_params(Ctx, Ctx) -> Param;
+
+    // provider-keyexch(7).
+    KEYEXCH_NEWCTX = 1: keyexch_newctx(Ctx) -> Ctx;
+    KEYEXCH_INIT = 2: keyexch_init(Ctx, Ctx, Param) -> c_int;
+    KEYEXCH_DERIVE = 3: keyexch_derive(Ctx, *mut UnsignedChar, *mut usize, usize) -> c_int;
+    KEYEXCH_SET_PEER = 4: keyexch_set_peer(Ctx, Ctx) -> c_int;
+    KEYEXCH_FREECTX = 5: keyexch_freectx(Ctx);
+    KEYEXCH_DUPCTX = 6: keyexch_dupctx(Ctx) -> Ctx;
+    KEYEXCH_SET_CTX_PARAMS = 7: keyexch_set_ctx_params(Ctx, Param) -> c_int;
+    KEYEXCH_SETTABLE_CTX_PARAMS = 8: keyexch_settable_ctx_params(Ctx, Ctx) -> Param;
+    KEYEXCH_GET_CTX_PARAMS = 9: keyexch_get_ctx_params(Ctx, ParamMut) -> c_int;
+    KEYEXCH_GETTABLE_CTX_PARAMS = 10: keyexch_gettable_ctx_params(Ctx, Ctx) -> Param;
+
+    // provider-asym_cipher(7).
+    ASYM_CIPHER_NEWCTX = 1: asym_cipher_newctx(Ctx) -> Ctx;
+    ASYM_CIPHER_ENCRYPT_INIT = 2: asym_cipher_encrypt_init(Ctx, Ctx, Param) -> c_int;
+    ASYM_CIPHER_ENCRYPT = 3: asym_cipher_encrypt(
+        Ctx, *mut UnsignedChar, *mut usize, usize, *const UnsignedChar, usize) -> c_int;
+    ASYM_CIPHER_DECRYPT_INIT = 4: asym_cipher_decrypt_init(Ctx, Ctx, Param) -> c_int;
+    ASYM_CIPHER_DECRYPT = 5: asym_cipher_decrypt(
+        Ctx, *mut UnsignedChar, *mut usize, usize, *const UnsignedChar, usize) -> c_int;
+    ASYM_CIPHER_FREECTX = 6: asym_cipher_freectx(Ctx);
+    ASYM_CIPHER_DUPCTX = 7: asym_cipher_dupctx(Ctx) -> Ctx;
+    ASYM_CIPHER_GET_CTX_PARAMS = 8: asym_cipher_get_ctx_params(Ctx, ParamMut) -> c_int;
+    ASYM_CIPHER_GETTABLE_CTX_PARAMS = 9: asym_cipher_gettable_ctx_params(Ctx, Ctx) -> Param;
+    ASYM_CIPHER_SET_CTX_PARAMS = 10: asym_cipher_set_ctx_params(Ctx, Param) -> c_int;
+    ASYM_CIPHER_SETTABLE_CTX_PARAMS = 11: asym_cipher_settable_ctx_params(Ctx, Ctx) -> Param;
 
     // provider-encoder(7).
     ENCODER_NEWCTX = 1: encoder_newctx(Ctx) -> Ctx;

@@ -14,7 +14,7 @@ pub use append_only::AppendOnly;
 pub use family::FamilySet;
 pub use generation::Generation;
 pub use libc::O_NONBLOCK;
-pub use output::{SyslogLevel, write_stderr, write_syslog};
+pub use output::{SyslogLevel, without_sigpipe, write_stderr, write_syslog};
 pub use per_process::PerProcess;
 pub use secret::Secret;
 pub use socket::Connection;

@@ -11,28 +11,57 @@ pub fn write_stderr(text: &str) {
     });
 }
 
-/// A standard error that nobody reads any more must not end the program: the signal of this one
-/// write is taken away again, without touching the program's handlers.
-fn without_sigpipe(write: impl FnOnce() -> isize) {
+/// Runs `work` so that a pipe or socket that nobody reads any more can't end the program: a SIGPIPE that
+/// comes up in this thread is taken away again, without touching the program's handlers.
+pub fn without_sigpipe<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: the sets are initialised by sigemptyset before use; all calls are for this thread.
     unsafe {
         let mut pipe: libc::sigset_t = std::mem::zeroed();
         let mut before: libc::sigset_t = std::mem::zeroed();
-        let mut pending: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut pipe);
         libc::sigaddset(&mut pipe, libc::SIGPIPE);
-        libc::sigpending(&mut pending);
-        let was_pending = libc::sigismember(&pending, libc::SIGPIPE) == 1;
+        let was_pending = is_pending();
         libc::pthread_sigmask(libc::SIG_BLOCK, &pipe, &mut before);
-        let failed = write() < 0 && *libc::__errno_location() == libc::EPIPE;
-        if failed && !was_pending {
-            let now = libc::timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            };
-            libc::sigtimedwait(&pipe, std::ptr::null_mut(), &now);
+        let restore = Restore {
+            pipe,
+            before,
+            was_pending,
+        };
+        let done = work();
+        drop(restore);
+        done
+    }
+}
+
+/// Undoes it, also after a panic.
+struct Restore {
+    pipe: libc::sigset_t,
+    before: libc::sigset_t,
+    was_pending: bool,
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        // SAFETY: the sets are initialised; all calls are for this thread.
+        unsafe {
+            if !self.was_pending && is_pending() {
+                let now = libc::timespec {
+                    tv_sec: 0,
+                    tv_nsec: 0,
+                };
+                libc::sigtimedwait(&self.pipe, std::ptr::null_mut(), &now);
+            }
+            libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut());
         }
-        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+    }
+}
+
+fn is_pending() -> bool {
+    // SAFETY: the set is initialised by sigpending before it is read.
+    unsafe {
+        let mut pending: libc::sigset_t = std::mem::zeroed();
+        libc::sigpending(&mut pending);
+        libc::sigismember(&pending, libc::SIGPIPE) == 1
     }
 }
 

@@ -1,13 +1,21 @@
-//! ASN.1 structures and paddings of signatures and keys.
+//! ASN.1 structures, paddings and derivations: what is done on the host.
 
 pub mod algorithm;
 pub mod certificate;
 pub mod digest_info;
 pub mod distinguished_name;
 pub mod ecdsa;
+pub mod mgf1;
+pub mod oaep;
 pub mod pkcs1;
+pub mod pkcs1_encryption;
 pub mod pss;
 pub mod public_key;
+pub mod rejection;
+pub mod rsa_public;
+pub mod rsa_signature;
+pub mod tss2_key;
+pub mod x963kdf;
 
 use der::Encode;
 

@@ -11,7 +11,6 @@ use ossl_shim::process::PerProcess;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::token::Token;
 use crate::error::system_text;
 
 /// How long it is waited for. Whoever holds it longer hangs in a module, or means harm: then the flags
@@ -24,11 +23,11 @@ const RESPITE: Duration = Duration::from_secs(60);
 /// How often it is tried.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// While one process has this, no other sends a PIN to a card.
+/// While one process has this, no other sends a PIN to a card, or an authorisation value to a TPM.
 ///
 /// It is flock(2) on the root directory, which is there anyway and which every user may open: nothing
 /// has to be written anywhere, whatever the service's sandbox, and nothing is left behind. All cards
-/// have it together: they are few, and may be reached through different modules. Other tokens have no
+/// and TPMs have it together: they are few, and may be reached in different ways. Other tokens have no
 /// lock: their logins are many, and their tries too.
 pub struct LoginLock(Option<File>);
 
@@ -38,10 +37,8 @@ const PATH: &str = "/";
 static IN_VAIN: PerProcess<Mutex<Option<Instant>>> = PerProcess::new();
 
 impl LoginLock {
-    pub fn take(token: &Token) -> Self {
-        if !token.is_removable() {
-            return Self(None);
-        }
+    /// `attempted` is what it is wanted for.
+    pub fn take(attempted: &str) -> Self {
         let in_vain = IN_VAIN.get(Mutex::default);
         let mut in_vain = in_vain.lock().unwrap_or_else(PoisonError::into_inner);
         let patience = match *in_vain {
@@ -55,9 +52,8 @@ impl LoginLock {
             }
             Err(error) => {
                 log::warn!(
-                    "logging in to {} without the lock that keeps other processes from it: flock on \
-                     {PATH}: {} (/proc/locks shows who has it)",
-                    token.identity,
+                    "{attempted} without the lock that keeps other processes from it: flock on {PATH}: {} \
+                     (/proc/locks shows who has it)",
                     system_text(&error)
                 );
                 in_vain.get_or_insert_with(Instant::now);

@@ -1,0 +1,196 @@
+//! A TPM in software for one test, and requests to it.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use hwkey_tpm2::answer;
+use tpm2_abi::{
+    Area, Created, Hierarchy, Input, Object, Outcome, Parent, Reply, Request, Secret, SignScheme,
+    Source, Task, Template,
+};
+
+pub const SHA256: u16 = 0x0b;
+pub const P256: Template = Template::Ecc { curve: 3 };
+pub const ECDSA: SignScheme = SignScheme::Ecdsa { hash: SHA256 };
+pub const OWNER: Parent = Parent::Primary {
+    hierarchy: Hierarchy::Owner,
+    rsa: false,
+};
+
+/// A running swtpm; stopped and removed when dropped.
+pub struct Tpm {
+    directory: PathBuf,
+    port: u16,
+    process: Child,
+}
+
+#[expect(dead_code)]
+impl Tpm {
+    pub fn start() -> Self {
+        let port = free_ports();
+        let directory =
+            std::env::temp_dir().join(format!("hwkey-tpm2-{}-{port}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let process = run(&directory, port);
+        Self {
+            directory,
+            port,
+            process,
+        }
+    }
+
+    pub fn tcti(&self) -> String {
+        format!("swtpm:host=127.0.0.1,port={}", self.port)
+    }
+
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    pub fn restart(&mut self) {
+        self.process = run(&self.directory, self.port);
+    }
+
+    pub fn ask(&self, task: Task) -> Reply {
+        answer(Request {
+            tcti: self.tcti(),
+            task,
+        })
+    }
+
+    pub fn create(&self, template: Template, auth: &[u8]) -> Created {
+        let reply = self.ask(Task::Create {
+            parent: OWNER,
+            parent_auth: Secret::default(),
+            template,
+            auth: Secret::copied(auth),
+        });
+        match reply.unwrap() {
+            Outcome::Created(created) => created,
+            _ => panic!("another outcome"),
+        }
+    }
+
+    pub fn inspect(&self, object: &Object) -> Area {
+        let object = object.clone();
+        match self.ask(Task::Inspect { object }).unwrap() {
+            Outcome::Inspected { area, .. } => area,
+            _ => panic!("another outcome"),
+        }
+    }
+
+    pub fn sign(&self, object: &Object, digest: &[u8]) -> Result<Vec<u8>, tpm2_abi::Failure> {
+        let reply = self.ask(Task::Sign {
+            object: object.clone(),
+            scheme: ECDSA,
+            input: Input::Digest(digest.to_vec()),
+        });
+        reply.map(bytes)
+    }
+
+    /// tpm2-tools, which must succeed; what it prints.
+    pub fn tool(&self, command: &str) -> String {
+        let (program, arguments) = command.split_once(' ').unwrap();
+        let output = Command::new(program)
+            .args(arguments.split(' '))
+            .env("TPM2TOOLS_TCTI", self.tcti())
+            .env_remove("OPENSSL_CONF")
+            .current_dir(&self.directory)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{command}: {text} {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        text
+    }
+
+    pub fn read(&self, file: &str) -> Vec<u8> {
+        fs::read(self.directory.join(file)).unwrap()
+    }
+
+    pub fn write(&self, file: &str, content: &[u8]) {
+        fs::write(self.directory.join(file), content).unwrap();
+    }
+
+    /// Objects and sessions that are in the slots.
+    pub fn loaded(&self) -> String {
+        let transient = self.tool("tpm2_getcap handles-transient");
+        transient + &self.tool("tpm2_getcap handles-loaded-session")
+    }
+}
+
+impl Drop for Tpm {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+pub fn wrapped(created: &Created, auth: &[u8]) -> Object {
+    object(
+        Source::Wrapped {
+            parent: OWNER,
+            public: created.public.clone(),
+            private: created.private.clone(),
+            secret: None,
+            policy: Vec::new(),
+        },
+        auth,
+    )
+}
+
+pub fn object(source: Source, auth: &[u8]) -> Object {
+    Object {
+        source,
+        auth: Secret::copied(auth),
+        parent_auth: Secret::default(),
+    }
+}
+
+pub fn bytes(outcome: Outcome) -> Vec<u8> {
+    match outcome {
+        Outcome::Bytes(bytes) => bytes,
+        Outcome::Secret(secret) => secret.to_vec(),
+        _ => panic!("another outcome"),
+    }
+}
+
+/// swtpm's own port and the next one, for its control channel.
+fn free_ports() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let offset = NEXT.fetch_add(2, Ordering::Relaxed);
+        let port = 21000 + ((std::process::id() as u16 % 200) * 100 + offset) % 20000;
+        let both = [port, port + 1].map(|port| TcpListener::bind(("127.0.0.1", port)));
+        if both.iter().all(Result::is_ok) {
+            return port;
+        }
+    }
+}
+
+fn run(directory: &std::path::Path, port: u16) -> Child {
+    let process = Command::new("swtpm")
+        .args(["socket", "--tpm2", "--flags", "not-need-init"])
+        .args(["--tpmstate", &format!("dir={}", directory.display())])
+        .args(["--server", &format!("type=tcp,port={port}")])
+        .args(["--ctrl", &format!("type=tcp,port={}", port + 1)])
+        .env_remove("OPENSSL_CONF")
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("swtpm is installed");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(("127.0.0.1", port + 1)).is_err() {
+        assert!(Instant::now() < deadline, "swtpm does not start");
+        std::thread::yield_now();
+    }
+    process
+}
