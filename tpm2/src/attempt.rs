@@ -4,12 +4,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tpm2_abi::{Failure, Outcome, Task};
+use tpm2_abi::{Cause, Failure, Outcome, Task};
 
 use crate::codes::{Remedy, is_refusal, remedy};
 use crate::connections::Place;
 use crate::esys::Result;
-use crate::room;
+use crate::room::Room;
 use crate::task;
 use crate::task::lockout::lockout;
 use crate::tcti::Sharing;
@@ -37,14 +37,14 @@ const SURPRISES: u32 = 2;
 
 /// Does `task`, as often as it makes sense.
 pub fn run(place: &mut Place, task: &Task) -> Result<Outcome> {
-    let _turn = (place.sharing == Sharing::Slots).then(Turn::take);
+    let _turn = (place.sharing != Sharing::Managed).then(|| Turn::take(&place.tcti));
     let mut attempts = Attempts::new(task);
     let result = loop {
         match attempt(place, task) {
             Ok(outcome) => break Ok(outcome),
-            Err(failure) => match attempts.recover(place, &failure) {
+            Err(failure) => match attempts.recover(place, task, &failure) {
                 true => continue,
-                false => break Err(explained(place, failure)),
+                false => break Err(explained(place, failure, attempts.since)),
             },
         }
     };
@@ -71,8 +71,12 @@ fn attempt(place: &mut Place, task: &Task) -> Result<Outcome> {
     task::perform(&Tpm::new(connection, &place.kept), task)
 }
 
-/// The state of the dictionary attack protection goes with a refused authorisation.
-fn explained(place: &Place, mut failure: Failure) -> Failure {
+/// The state of the dictionary attack protection goes with a refused authorisation, and the time with
+/// what others did not let go of.
+fn explained(place: &Place, mut failure: Failure, since: Instant) -> Failure {
+    if let Cause::Busy { waited } = &mut failure.cause {
+        *waited = since.elapsed().as_millis() as u32;
+    }
     if let Some(connection) = place.connection.as_ref().filter(|_| is_refusal(&failure)) {
         failure.lockout = lockout(&connection.esys).ok();
     }
@@ -85,6 +89,7 @@ struct Attempts {
     /// When the connection was lost.
     lost: Option<Instant>,
     pause: Duration,
+    room: Room,
     surprises: u32,
     start_ups: u32,
     /// How often the connection may be lost in the middle of the task: the TPM may have counted a
@@ -98,6 +103,7 @@ impl Attempts {
             since: Instant::now(),
             lost: None,
             pause: Duration::from_millis(1),
+            room: Room::default(),
             surprises: 0,
             start_ups: 0,
             losses_left: if task::has_secret(task) { 1 } else { 5 },
@@ -105,13 +111,12 @@ impl Attempts {
     }
 
     /// Makes another attempt worth while, unless it is not.
-    fn recover(&mut self, place: &mut Place, failure: &Failure) -> bool {
+    fn recover(&mut self, place: &mut Place, task: &Task, failure: &Failure) -> bool {
         match remedy(failure) {
             Remedy::None => false,
             Remedy::Pause => self.wait(self.since, PATIENCE),
             Remedy::Room => {
-                let waited = self.since.elapsed();
-                room::make(place, waited);
+                self.room.make(place, task);
                 self.wait(self.since, PATIENCE)
             }
             Remedy::StartUp => {
@@ -144,14 +149,8 @@ impl Attempts {
             }
             self.losses_left -= 1;
         }
-        let patience = match place.sharing {
-            // Another process has the device.
-            Sharing::Exclusive => PATIENCE,
-            _ if place.was_reached => ABSENCE,
-            _ => return false,
-        };
         let lost = *self.lost.get_or_insert_with(Instant::now);
-        was_connected || self.look_again(lost, patience)
+        was_connected || place.was_reached && self.look_again(lost, ABSENCE)
     }
 
     /// As [`Self::wait`], less often.

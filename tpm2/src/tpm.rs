@@ -7,7 +7,7 @@ use tpm2_abi::Area;
 
 use crate::esys::{Esys, Handle, Result};
 use crate::kept::{Kept, Recent};
-use crate::tcti::{check_family, has_descriptor};
+use crate::tcti::{check_device, check_family, has_descriptor};
 
 /// A connection, and what ESYS keeps in it.
 pub struct Connection {
@@ -24,6 +24,7 @@ pub const MOST_USES: u32 = 1 << 26;
 impl Connection {
     pub fn open(tcti: &str) -> Result<Self> {
         check_family(tcti)?;
+        check_device(tcti)?;
         let esys = Esys::open(tcti)?;
         if has_descriptor(tcti) {
             esys.close_on_exec();

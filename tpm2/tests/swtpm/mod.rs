@@ -5,6 +5,7 @@
 
 mod forked;
 mod verified;
+pub mod wire;
 
 #[allow(unused_imports)]
 pub use forked::{fork, succeeded};
