@@ -10,13 +10,12 @@ use crate::connections::Place;
 use crate::esys::{Esys, Result, read_public};
 use crate::primary::Kind;
 use crate::task;
-use crate::tcti::Sharing;
 
 /// A slot that was full for so long is not in use any more.
 const LIFETIME: Duration = Duration::from_secs(2);
 
-/// What fills the slots, when we first looked. As long as we have the turn, none of it belongs to a
-/// process of hwkey that lives.
+/// What fills the slots, when we first looked. It is for whoever has the turn: then none of it belongs
+/// to a process of hwkey that lives. (A resource manager looks after its own.)
 #[derive(Default)]
 pub struct Room(Option<Found>);
 
@@ -27,12 +26,11 @@ struct Found {
 }
 
 impl Room {
-    /// Flushes what a killed process of hwkey must have left, where no resource manager does it: the
+    /// Flushes what a killed process of hwkey must have left: the
     /// key that is wanted, the parents that everybody can make again, and sessions, if all was there
     /// the whole time. Sessions of others are in the slots for a moment only, too: what lasts is saved.
     pub fn make(&mut self, place: &Place, task: &Task) {
-        let unmanaged = place.sharing != Sharing::Managed;
-        let Some(connection) = place.connection.as_ref().filter(|_| unmanaged) else {
+        let Some(connection) = &place.connection else {
             return;
         };
         let esys = &connection.esys;

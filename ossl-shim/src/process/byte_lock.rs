@@ -4,12 +4,21 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use super::per_process::PerProcess;
 
 /// A file that is there anyway and that every user may open for writing, as a lock wants it: nothing is
 /// written anywhere, whatever a service's sandbox, and nothing is left behind.
 const PATH: &str = "/dev/null";
+
+/// For so long a lock that could not be had is not waited for again in this process.
+const RESPITE: Duration = Duration::from_secs(60);
+
+/// Which ones could not be had, and since when.
+static IN_VAIN: PerProcess<Mutex<Vec<(i64, Instant)>>> = PerProcess::new();
 
 /// The longest pause between two attempts.
 const LOOK: Duration = Duration::from_millis(2);
@@ -24,11 +33,33 @@ pub struct ByteLock {
 }
 
 impl ByteLock {
-    /// Waits for the lock of `name`, not longer than `patience`.
+    /// Waits for the lock of `name`, not longer than `patience`, and not at all if that was in vain just
+    /// now: who has it may hang.
     pub fn take(name: &str, patience: Duration) -> io::Result<Self> {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
         let byte = (hasher.finish() >> 2) as i64;
+        let in_vain = || {
+            let in_vain = IN_VAIN.get(Mutex::default);
+            in_vain.lock().unwrap_or_else(PoisonError::into_inner)
+        };
+        in_vain().retain(|(_, at)| at.elapsed() < RESPITE);
+        let was_in_vain = in_vain().iter().any(|(known, _)| *known == byte);
+        let patience = if was_in_vain {
+            Duration::ZERO
+        } else {
+            patience
+        };
+        let lock = Self::wait(byte, patience);
+        match &lock {
+            Ok(_) => in_vain().retain(|(known, _)| *known != byte),
+            Err(_) if patience.is_zero() => {}
+            Err(_) => in_vain().push((byte, Instant::now())),
+        }
+        lock
+    }
+
+    fn wait(byte: i64, patience: Duration) -> io::Result<Self> {
         let file = File::options().read(true).write(true).open(PATH)?;
         let deadline = Instant::now() + patience;
         let mut pause = Duration::from_micros(100);

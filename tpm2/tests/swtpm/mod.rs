@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 use hwkey_tpm2::answer;
 use tpm2_abi::{
-    Area, Created, Hierarchy, Input, Object, Outcome, Parent, Reply, Request, Secret, SignScheme,
-    Source, Task, Template,
+    Area, Created, Hierarchy, Input, Object, Outcome, Parent, Reply, Request, Saved, Secret,
+    SignScheme, Source, Task, Template,
 };
 
 pub const SHA256: u16 = 0x0b;
@@ -208,6 +208,17 @@ pub fn bytes(outcome: Outcome) -> Vec<u8> {
         Outcome::Bytes(bytes) => bytes,
         Outcome::Secret(secret) => secret.to_vec(),
         _ => panic!("another outcome"),
+    }
+}
+
+/// tpm2-tools' file: a magic number, a version, then TPMS_CONTEXT's fields.
+pub fn saved(file: &[u8]) -> Saved {
+    let number = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap());
+    Saved {
+        hierarchy: number(8),
+        handle: number(12),
+        sequence: u64::from(number(16)) << 32 | u64::from(number(20)),
+        blob: file[26..].to_vec(),
     }
 }
 
