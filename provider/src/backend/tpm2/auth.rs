@@ -280,7 +280,12 @@ impl ParentAuth {
         let nobody = &mut Login::nobody();
         let pin = pin_for(&self.holder, &self.policy, None, nobody, Instant::now())?;
         unless_refused(&self.holder, &pin)?;
-        Ok(Secret::copied(&pin.value))
+        let value = Secret::copied(&pin.value);
+        // For processes that are forked later, and can't read the source any more.
+        if self.policy.keep {
+            self.holder.kept.keep(pin.value);
+        }
+        Ok(value)
     }
 
     /// The TPM refused `value`.

@@ -155,7 +155,7 @@ impl HardwareKey for Tpm2Key {
     fn uri(&self) -> String {
         match &self.form {
             Form::Uri(uri) | Form::Saved(uri) => uri.clone(),
-            Form::Tss2(_) => format!("the TSS2 PRIVATE KEY \"{}\"", self.name),
+            Form::Tss2(_) => format!("a TSS2 PRIVATE KEY on {}", self.tpm),
         }
     }
 
