@@ -1,12 +1,15 @@
 # shellcheck shell=bash
-# What the tests need and Debian 12 does not have: made or fetched once, and kept in ~/.cache/hwkey.
-# ci/test and ci/card source it behind lib.sh. need_X makes X where it is absent; cached_X says where it is.
+# What the tests and ci/cross need and Debian 12 does not have: made or fetched once, and kept in
+# ~/.cache/hwkey. ci/test, ci/card and ci/cross source it behind lib.sh. need_X makes X where it is
+# absent; cached_X says where it is.
 
 # Pinned: a new release must not turn a good tree red.
 deny_version=0.20.2
 kryoptic_version=1.5.4
 # The first is the one for what is tried with one only.
 node_versions=(22.20.0 20.18.0 24.19.0)
+zig_version=0.17.1
+zigbuild_version=0.24.1
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hwkey
 
@@ -92,8 +95,8 @@ need_pkcs11_provider() {
     [ ! -f "$(cached_pkcs11_provider)" ] || return 0
     local unpacked
     unpacked=$(mktemp -d)
-    unpack_backports "$unpacked" pkcs11-provider
-    install -D "$unpacked"/usr/lib/*/ossl-modules/pkcs11.so "$(cached_pkcs11_provider)"
+    unpack_backports "$unpacked/root" pkcs11-provider
+    install -D "$unpacked"/root/usr/lib/*/ossl-modules/pkcs11.so "$(cached_pkcs11_provider)"
     rm -rf "$unpacked"
 }
 
@@ -120,12 +123,58 @@ cached_curl() {
     printf '%s\n' "$cache/curl/curl"
 }
 
-# unpack_backports DIRECTORY PACKAGE…: packages of bookworm-backports, the newest there are. They are
-# unpacked, not installed, by an apt-get with lists of its own: the machine's sources stay as they are,
-# and name the mirror.
+# A linker for every architecture and every glibc, and what lets cargo use it.
+need_zig() {
+    local dir has
+    dir=$(cached_zig)
+    has=$("$dir/bin/pip" list --format freeze --disable-pip-version-check 2>/dev/null || true)
+    [[ $has != *"cargo-zigbuild==$zigbuild_version"*"ziglang==$zig_version"* ]] || return 0
+    rm -rf "$dir"
+    /usr/bin/python3 -m venv "$dir"
+    "$dir/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: \
+        "ziglang==$zig_version" "cargo-zigbuild==$zigbuild_version"
+}
+
+# Its programs are in bin/ below.
+cached_zig() {
+    printf '%s\n' "$cache/zig"
+}
+
+# need_tss2 ARCHITECTURE: the headers and libraries that hwkey-tpm2.so is linked to.
+need_tss2() {
+    [ ! -d "$(cached_tss2 "$1")" ] || return 0
+    unpack_packages "$(cached_tss2 "$1")" bookworm "$1" \
+        libtss2-dev libtss2-esys-3.0.2-0 libtss2-mu0 libtss2-sys1 libtss2-tctildr0
+}
+
+cached_tss2() {
+    printf '%s\n' "$cache/tss2-$1"
+}
+
+# need_openssl ARCHITECTURE: the openssl program with all that it takes to run it and to reach a TPM.
+need_openssl() {
+    [ ! -d "$(cached_openssl "$1")" ] || return 0
+    unpack_packages "$(cached_openssl "$1")" bookworm "$1" libc6 libgcc-s1 libssl3 openssl \
+        libtss2-esys-3.0.2-0 libtss2-mu0 libtss2-sys1 libtss2-tctildr0 libtss2-tcti-swtpm0
+}
+
+cached_openssl() {
+    printf '%s\n' "$cache/openssl-$1"
+}
+
+# unpack_backports DIRECTORY PACKAGE…: packages of bookworm-backports, the newest there are.
 unpack_backports() {
-    local into=$1 apt mirror options file
+    local into=$1
     shift
+    unpack_packages "$into" bookworm-backports "$(dpkg --print-architecture)" "$@"
+}
+
+# unpack_packages DIRECTORY SUITE ARCHITECTURE PACKAGE…: they are unpacked, not installed, by an
+# apt-get with lists of its own: the machine's sources and architectures stay as they are, and name
+# the mirror. The directory appears when it is complete.
+unpack_packages() {
+    local into=$1 suite=$2 architecture=$3 apt mirror options file
+    shift 3
     mirror=$(debian_mirror)
     if [ -z "$mirror" ]; then
         as_root apt-get -q update >/dev/null
@@ -133,16 +182,19 @@ unpack_backports() {
     fi
     [ -n "$mirror" ] || die "apt-get knows no mirror of Debian 12."
     apt=$(mktemp -d)
-    mkdir -p "$into" "$apt/lists/partial" "$apt/cache/archives/partial"
-    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s bookworm-backports main\n' \
-        "$mirror" >"$apt/sources.list"
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/root"
+    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' \
+        "$mirror" "$suite" >"$apt/sources.list"
     options=(-q -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=-
-        -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=)
+        -o "Dir::State::Lists=$apt/lists" -o "Dir::State::status=/dev/null" -o "Dir::Cache=$apt/cache"
+        -o "APT::Architecture=$architecture" -o "APT::Architectures::=$architecture" -o APT::Sandbox::User=)
     apt-get "${options[@]}" update >/dev/null
-    (cd "$apt" && apt-get "${options[@]}" download "${@/%//bookworm-backports}" >/dev/null)
+    (cd "$apt" && apt-get "${options[@]}" download "${@/%//$suite}" >/dev/null)
     for file in "$apt"/*.deb; do
-        dpkg-deb -x "$file" "$into"
+        dpkg-deb -x "$file" "$apt/root"
     done
+    mkdir -p "${into%/*}"
+    mv "$apt/root" "$into"
     rm -rf "$apt"
 }
 

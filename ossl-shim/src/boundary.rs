@@ -18,6 +18,10 @@ impl Failure for c_int {
     const FAILURE: Self = 0;
 }
 
+impl Failure for usize {
+    const FAILURE: Self = 0;
+}
+
 impl Failure for *mut c_void {
     const FAILURE: Self = ptr::null_mut();
 }

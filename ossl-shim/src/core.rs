@@ -1,5 +1,6 @@
 //! What the core offers to a provider, as safe calls.
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::Location;
 use std::ptr;
@@ -159,6 +160,7 @@ impl Core {
     /// PKCS#11 modules that use libcrypto leave entries behind (ykcs11 after each EC signature),
     /// and `SSL_get_error()` takes a non-empty queue for a failed handshake.
     pub(crate) fn shielded<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _working = Working::begun();
         let (Some(set_mark), Some(pop_to_mark)) =
             (self.calls.set_error_mark, self.calls.pop_error_to_mark)
         else {
@@ -261,6 +263,31 @@ impl Core {
             registered
         };
         registered.then_some(collector.found)
+    }
+}
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many calls of hardware this thread is in: [`Core::shielded`].
+pub(crate) struct Working;
+
+impl Working {
+    fn begun() -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        Self
+    }
+
+    /// Whether whoever calls us now is a library below us.
+    pub(crate) fn is_under_way() -> bool {
+        DEPTH.get() > 0
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
     }
 }
 

@@ -1,7 +1,7 @@
 //! OpenSSL 3's provider ABI as safe Rust traits.
 //!
 //! A provider implements [`Provider`] and, for each algorithm, one of the operation traits
-//! ([`KeyManagement`], [`Signature`], [`Store`], [`Decoder`], [`Encoder`]); [`export!`] makes the
+//! ([`KeyManagement`], [`Signature`], [`KeyExchange`], [`AsymCipher`], [`Rand`], [`Store`], [`Decoder`], [`Encoder`]); [`export!`] makes the
 //! one symbol that OpenSSL looks for. Everything C is here: dispatch tables, `OSSL_PARAM`, BIOs,
 //! callbacks, the error queue, the boundary that no panic crosses. A provider built on this crate
 //! can `#![forbid(unsafe_code)]`.
@@ -17,29 +17,37 @@
 //! ```
 
 pub mod abi;
+mod asym_cipher;
 mod bio;
 mod boundary;
 mod core;
 mod decoder;
 mod encoder;
+mod exchange;
 mod fault;
 mod keymgmt;
+mod operation;
 mod ownership;
 pub mod params;
 mod passphrase;
 pub mod process;
 mod provider;
+mod rand;
 mod signature;
 mod store;
 
+pub use asym_cipher::AsymCipher;
 pub use bio::Bio;
 pub use core::{Core, Entry, Neighbours, Report};
 pub use decoder::{Decoded, Decoder};
 pub use encoder::Encoder;
+pub use exchange::KeyExchange;
 pub use fault::Fault;
 pub use keymgmt::{KeyManagement, Selection};
+pub use operation::OperationContext;
 pub use passphrase::Passphrase;
 pub use provider::{Algorithm, Operation, Provider, Reason, initialise};
+pub use rand::Rand;
 pub use signature::Signature;
 pub use store::{Expect, Object, Search, Store};
 

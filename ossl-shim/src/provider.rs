@@ -8,14 +8,17 @@ use crate::abi::functions::{
     PROVIDER_QUERY_OPERATION, PROVIDER_TEARDOWN,
 };
 use crate::abi::{CoreHandle, OsslAlgorithm, OsslDispatch, OsslItem, OsslParam, names, operation};
+use crate::asym_cipher::{self, AsymCipher};
 use crate::boundary::quietly;
 use crate::core::{Core, Report};
 use crate::decoder::{self, Decoder};
 use crate::encoder::{self, Encoder};
+use crate::exchange::{self, KeyExchange};
 use crate::fault::Fault;
 use crate::keymgmt::{self, KeyManagement};
 use crate::ownership::{Context, ContextRef, Owned};
 use crate::params::{Descriptor, ParamsOut};
+use crate::rand::{self, Rand};
 use crate::signature::{self, Signature};
 use crate::store::{self, Store};
 
@@ -121,6 +124,27 @@ impl Algorithm {
         properties: &'static CStr,
     ) -> Self {
         Self::of(names, properties, signature::Table::<P, T>::DISPATCH)
+    }
+
+    pub const fn key_exchange<P: Provider, T: KeyExchange<P>>(
+        names: &'static CStr,
+        properties: &'static CStr,
+    ) -> Self {
+        Self::of(names, properties, exchange::Table::<P, T>::DISPATCH)
+    }
+
+    pub const fn asym_cipher<P: Provider, T: AsymCipher<P>>(
+        names: &'static CStr,
+        properties: &'static CStr,
+    ) -> Self {
+        Self::of(names, properties, asym_cipher::Table::<P, T>::DISPATCH)
+    }
+
+    pub const fn rand<P: Provider, T: Rand<P>>(
+        names: &'static CStr,
+        properties: &'static CStr,
+    ) -> Self {
+        Self::of(names, properties, rand::Table::<P, T>::DISPATCH)
     }
 
     pub const fn store<P: Provider, T: Store<P>>(

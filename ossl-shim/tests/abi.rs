@@ -54,7 +54,7 @@ fn probe() -> String {
         "#include <stddef.h>\n#include <stdarg.h>\n#include <openssl/core.h>\n\
          #include <openssl/core_dispatch.h>\n#include <openssl/core_names.h>\n\
          #include <openssl/core_object.h>\n#include <openssl/params.h>\n\
-         #include <openssl/store.h>\n\
+         #include <openssl/store.h>\n#include <openssl/evp.h>\n\
          #define SAME(type, ours) _Static_assert(__builtin_types_compatible_p(type, ours), #type)\n\
          #define TEXT(macro, ours) _Static_assert(__builtin_strcmp(macro, ours) == 0, #macro)\n",
     );

@@ -12,7 +12,6 @@ use ossl_shim::Core;
 use crate::error::{Error, Reason, Result};
 use crate::logging::{self, Target};
 use crate::pin::{PinPolicy, PinPrompt, PinSource};
-use crate::uri::Pkcs11Uri;
 
 /// What openssl.cnf says.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +34,10 @@ pub struct Config {
     pub hashes_in_token: bool,
     /// `allow-uri-paths`.
     pub allow_uri_paths: bool,
+    /// `tpm2-tcti`.
+    pub tpm2_tcti: Option<String>,
+    /// `tpm2-parent-pin-source`.
+    pub tpm2_parent_pin_source: Option<PinSource>,
     /// `log-level`.
     pub log_level: Option<LevelFilter>,
     /// `log-target`.
@@ -56,6 +59,8 @@ const OPTIONS: &[&CStr] = &[
     c"pin-file-mode",
     c"digest",
     c"allow-uri-paths",
+    c"tpm2-tcti",
+    c"tpm2-parent-pin-source",
     c"log-level",
     c"log-target",
 ];
@@ -120,29 +125,26 @@ impl Config {
             pin_keep: true,
             ..Self::default()
         };
-        let mut pin_source = None;
+        let mut sources = Vec::new();
         for (name, value) in options {
             let value = value.trim();
-            let outcome = match name {
-                "pin-source" => {
-                    pin_source = Some(value.to_owned());
-                    Ok(())
-                }
-                _ => config.set(name, value),
-            };
-            if let Err(accepted) = outcome {
+            if name.ends_with("pin-source") {
+                // They depend on pin-file-mode, which may follow.
+                sources.push((name, value.to_owned()));
+            } else if let Err(accepted) = config.set(name, value) {
                 config.keep_fault(name, value, accepted);
             }
         }
-        if let Some(text) = pin_source {
-            match PinSource::parse(&text, config.any_pin_file_mode) {
-                Ok(source) => config.pin_source = Some(source),
+        for (name, text) in sources {
+            let source = PinSource::parse(&text, config.any_pin_file_mode);
+            if source.is_err() {
                 // The value may be a PIN, written there by mistake.
-                Err(_) => config.keep_fault(
-                    "pin-source",
-                    "(not shown)",
-                    "file:/absolute/path, env:NAME, credential:NAME",
-                ),
+                let accepted = "file:/absolute/path, env:NAME, credential:NAME";
+                config.keep_fault(name, "(not shown)", accepted);
+            }
+            match name {
+                "tpm2-parent-pin-source" => config.tpm2_parent_pin_source = source.ok(),
+                _ => config.pin_source = source.ok(),
             }
         }
         config
@@ -162,6 +164,10 @@ impl Config {
                 self.any_pin_file_mode = choice(value, &["private", "any"], "private, any")?;
             }
             "allow-uri-paths" => self.allow_uri_paths = choice(value, &["no", "yes"], YES_NO)?,
+            "tpm2-tcti" => {
+                let tcti = (!value.is_empty()).then(|| value.to_owned());
+                self.tpm2_tcti = Some(tcti.ok_or("a TCTI of tss2, such as device:/dev/tpmrm0")?);
+            }
             "digest" => {
                 self.hashes_in_token = choice(value, &["host", "token"], "host, token")?;
             }
@@ -196,13 +202,13 @@ impl Config {
         }
     }
 
-    /// The PIN policy for the keys of `uri`, whose own source or value wins.
-    pub fn pin_policy(&self, uri: &Pkcs11Uri) -> Result<PinPolicy> {
-        let source = match (&uri.pin_source, &uri.pin_value) {
+    /// The PIN policy for the keys of a URI, whose own source or value wins.
+    pub fn pin_policy(&self, source: Option<&str>, has_value: bool) -> Result<PinPolicy> {
+        let source = match (source, has_value) {
             (Some(text), _) => Some(PinSource::parse(text, self.any_pin_file_mode)?),
             // Later logins use the kept copy: the configured source may be another token's.
-            (None, Some(_)) => None,
-            (None, None) => self.pin_source.clone(),
+            (None, true) => None,
+            (None, false) => self.pin_source.clone(),
         };
         Ok(PinPolicy {
             source,
@@ -264,7 +270,9 @@ mod tests {
 
     #[test]
     fn a_pin_written_where_its_source_belongs_is_not_repeated() {
-        assert!(!fault("pin-source", "123456").contains("123456"));
+        for name in ["pin-source", "tpm2-parent-pin-source"] {
+            assert!(!fault(name, "123456").contains("123456"));
+        }
     }
 
     #[test]

@@ -108,6 +108,10 @@ reasons! {
     Internal = 123, Error, "internal error";
     /// The token waited for a touch in vain.
     NotTouched = 124, Error, "the token was not touched";
+    /// The TPM, or the software between it and hwkey, is missing or does not answer.
+    TpmUnavailable = 125, Error, "TPM can't be used";
+    /// A wrapped key or a saved context is of another TPM.
+    ForeignKey = 126, Error, "the key belongs to another TPM";
 }
 
 /// OpenSSL keeps 1,024 bytes (`ERR_MAX_DATA_SIZE`), its own prefixes included.

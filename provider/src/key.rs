@@ -58,9 +58,14 @@ pub trait HardwareKey: Send + Sync {
     /// Whether `signature` (as [`sign`](Self::sign) makes it) over `data` is this key's.
     fn verify(&self, scheme: &Scheme, data: &[u8], signature: &[u8]) -> Result<bool>;
 
+    /// Whether there is more of it than a public half that another provider handed over.
+    fn has_private(&self) -> bool {
+        true
+    }
+
     /// What a PEM file of this key holds.
-    fn reference(&self) -> Reference {
-        Reference::Uri(self.uri())
+    fn reference(&self) -> Result<Reference> {
+        Ok(Reference::Uri(self.uri()))
     }
 
     /// Decrypts `input`, which has the modulus' size; with [`Decryption::Raw`] the result has it, too.
@@ -71,6 +76,12 @@ pub trait HardwareKey: Send + Sync {
     /// Whether [`decrypt`](Self::decrypt) takes [`Decryption::Raw`], so that paddings are taken off on
     /// the host, where nobody sees what was wrong with them.
     fn decrypts_raw(&self) -> bool {
+        true
+    }
+
+    /// Whether [`decrypt`](Self::decrypt) takes [`Decryption::Oaep`] with these; else it is [`Decryption::Raw`]
+    /// and the padding is taken off on the host.
+    fn takes_oaep(&self, _digest: Digest, _label: &[u8]) -> bool {
         true
     }
 
@@ -379,6 +390,14 @@ impl Curve {
         Self::ALL.iter().copied().find(|curve| curve.oid() == oid)
     }
 
+    /// By any of OpenSSL's names, in any case.
+    pub fn by_group_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|curve| {
+            let own = curve.group_name().to_string_lossy();
+            own.eq_ignore_ascii_case(name) || curve.to_string().eq_ignore_ascii_case(name)
+        })
+    }
+
     /// The size of a coordinate in bytes; for these curves also that of the order.
     pub const fn field_size(self) -> usize {
         self.bits().div_ceil(8)
@@ -486,5 +505,13 @@ mod tests {
         assert!(PublicKey::ec(Curve::P256, &[4; 64]).is_err());
         assert!(PublicKey::ec(Curve::P256, &[2; 65]).is_err());
         assert!(PublicKey::ec(Curve::P256, &[]).is_err());
+    }
+
+    #[test]
+    fn curves_are_known_by_both_names() {
+        for name in ["P-256", "p-256", "prime256v1", "PRIME256V1"] {
+            assert_eq!(Curve::by_group_name(name), Some(Curve::P256));
+        }
+        assert_eq!(Curve::by_group_name("P-2560"), None);
     }
 }

@@ -16,6 +16,7 @@ pub mod config;
 pub mod criterion;
 pub mod digest;
 pub mod encoding;
+pub mod environment;
 pub mod error;
 pub mod key;
 pub mod logging;

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use ossl_shim::process::{O_NONBLOCK, SyslogLevel, is_privileged, write_stderr, write_syslog};
+use ossl_shim::process::{O_NONBLOCK, SyslogLevel, write_stderr, write_syslog};
 
+use crate::environment::trusted_variable;
 use crate::text::one_line;
 
 /// The environment variable that wins over `log-level`.
@@ -52,10 +53,8 @@ pub fn parse_level(text: &str) -> Option<LevelFilter> {
 /// Starts the log, once for the process: a second OpenSSL in it (or a second library context)
 /// finds it running.
 pub fn start(level: LevelFilter, target: Target) {
-    let wanted = (!is_privileged())
-        .then(|| std::env::var(LEVEL_VARIABLE).ok())
-        .flatten();
-    let level = wanted.as_deref().and_then(parse_level).unwrap_or(level);
+    let wanted = trusted_variable(LEVEL_VARIABLE).and_then(|text| parse_level(text.to_str()?));
+    let level = wanted.unwrap_or(level);
     if TARGET.set(target).is_ok() && log::set_logger(&LOGGER).is_ok() {
         log::set_max_level(level);
     }

@@ -7,21 +7,25 @@ use ossl_shim::{Algorithm, Core, Operation, Provider};
 
 use crate::backend::{self, Found, Login, Query};
 use crate::config::Config;
+use crate::encoding::tss2_key::Tss2Key;
 use crate::error::{Error, Reason, Result};
-use crate::key::Key;
+use crate::key::{Key, NewKey};
 use crate::logging;
+use crate::operation::asym_cipher_rsa::RsaCipher;
 use crate::operation::decoder_pem::PemDecoder;
 use crate::operation::decoder_reference::ReferenceDecoder;
 use crate::operation::encoder_private::{ReferenceEncoder, RefusingEncoder};
 use crate::operation::encoder_text::TextEncoder;
+use crate::operation::exchange_ecdh::EcdhExchange;
 use crate::operation::keymgmt::Keys;
 use crate::operation::keymgmt_ec::Ec;
 use crate::operation::keymgmt_edwards::{Ed448, Ed25519};
 use crate::operation::keymgmt_rsa::{Rsa, RsaPss};
+use crate::operation::rand::TpmRandom;
 use crate::operation::signature_ecdsa::EcdsaSignature;
 use crate::operation::signature_eddsa::EddsaSignature;
 use crate::operation::signature_rsa::RsaSignature;
-use crate::operation::store::Pkcs11Store;
+use crate::operation::store::HardwareStore;
 use crate::reading::Readings;
 use crate::uri::Uri;
 
@@ -63,15 +67,21 @@ impl Provider for HwKey {
             Operation::Store => Some(STORES),
             Operation::KeyManagement => Some(KEY_TYPES),
             Operation::Signature => Some(SIGNATURES),
+            Operation::KeyExchange => Some(EXCHANGES),
+            Operation::AsymCipher => Some(CIPHERS),
+            Operation::Rand => Some(RANDOM),
             Operation::Decoder => Some(DECODERS),
             Operation::Encoder => Some(ENCODERS),
-            _ => None,
         }
     }
 }
 
 const STORES: &[Algorithm] = &[
-    Algorithm::store::<HwKey, Pkcs11Store>(c"pkcs11", PROPERTIES),
+    Algorithm::store::<HwKey, HardwareStore>(c"pkcs11", PROPERTIES),
+    Algorithm::store::<HwKey, HardwareStore>(c"tpm2", PROPERTIES),
+    // tpm2-openssl's.
+    Algorithm::store::<HwKey, HardwareStore>(c"handle", PROPERTIES),
+    Algorithm::store::<HwKey, HardwareStore>(c"object", PROPERTIES),
     Algorithm::END,
 ];
 
@@ -99,6 +109,7 @@ const KEY_TYPES: &[Algorithm] = &[
 
 /// The names that our key types answer to `query_operation_name`. They are private: under the
 /// public names OpenSSL would ask whichever provider has them first, with our key's public half.
+pub const ECDH: &CStr = c"HWKEY-ECDH";
 pub const ECDSA: &CStr = c"HWKEY-ECDSA";
 pub const EDDSA: &CStr = c"HWKEY-EDDSA";
 pub const RSA: &CStr = c"HWKEY-RSA";
@@ -110,8 +121,24 @@ const SIGNATURES: &[Algorithm] = &[
     Algorithm::END,
 ];
 
+const EXCHANGES: &[Algorithm] = &[
+    Algorithm::key_exchange::<HwKey, EcdhExchange>(ECDH, PROPERTIES),
+    Algorithm::END,
+];
+
+const CIPHERS: &[Algorithm] = &[
+    Algorithm::asym_cipher::<HwKey, RsaCipher>(RSA, PROPERTIES),
+    Algorithm::END,
+];
+
+/// Private as well, so that nobody takes it for the default generator.
+const RANDOM: &[Algorithm] = &[
+    Algorithm::rand::<HwKey, TpmRandom>(c"TPM2-RAND", PROPERTIES),
+    Algorithm::END,
+];
+
 /// What the second step reads; the structure is [`crate::reference::STRUCTURE`].
-const REFERENCE_DER: &CStr = c"provider=hwkey,fips=yes,input=der,structure=hwkey-pkcs11-uri";
+const REFERENCE_DER: &CStr = c"provider=hwkey,fips=yes,input=der,structure=hwkey-reference";
 
 // A reader of our own for PEM: the built-in one drops labels that it doesn't know. It works in two
 // steps, because OSSL_STORE does not take a key from a decoder with input=pem.
@@ -180,6 +207,26 @@ impl HwKey {
         backend::find(&self.config, uri, query, login)
     }
 
+    /// The key in a TSS2 PRIVATE KEY file.
+    pub fn unwrap(&self, key: Tss2Key, login: &mut Login<'_, '_>) -> Result<Key> {
+        self.config.check()?;
+        self.look_around()?;
+        backend::unwrap(&self.config, key, login)
+    }
+
+    /// Makes a new key where `uri` says.
+    pub fn generate(&self, uri: &Uri, kind: NewKey) -> Result<Key> {
+        self.config.check()?;
+        self.look_around()?;
+        backend::generate(&self.config, uri, kind)
+    }
+
+    /// Fills `bytes` with random numbers from the hardware.
+    pub fn random(&self, bytes: &mut [u8]) -> Result<()> {
+        self.config.check()?;
+        backend::random(&self.config, bytes)
+    }
+
     /// At the first hardware key: is everything around us as it must be?
     fn look_around(&self) -> Result<()> {
         if self.looked_around.load(Ordering::Relaxed) {
@@ -233,11 +280,19 @@ macro_rules! cure {
          \"default_properties = ?provider!=hwkey\""
     };
 }
+pub(crate) use cure;
 
 /// Why OpenSSL may have asked us to make a key, and what to do.
 pub const NOT_A_KEY_MAKER: &str = concat!(
     "OpenSSL asked hwkey to make a key: either the program made one on the model of a hardware key, \
      or hwkey is listed before the default provider; then ",
+    cure!()
+);
+
+/// Why OpenSSL may have handed us a private key, and what to do.
+pub const NOT_FOR_PRIVATE_KEYS: &str = concat!(
+    "OpenSSL handed hwkey a private key that is in software; hwkey takes public halves only. If hwkey is \
+     listed before the default provider, ",
     cure!()
 );
 

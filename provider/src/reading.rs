@@ -19,7 +19,7 @@ pub struct Readings(PerProcess<Mutex<Vec<Reading>>>);
 struct Reading {
     thread: ThreadId,
     /// Found by the decoder of another type, which is asked first.
-    found: Option<(String, Key)>,
+    found: Option<(Vec<u8>, Key)>,
     /// Why the second step failed. OSSL_STORE drops what that step itself puts into the queue
     /// (`ossl_store_handle_load_result`), so the first one reports it.
     failure: Option<Error>,
@@ -46,14 +46,14 @@ impl Readings {
         }
     }
 
-    /// Keeps the key with `uri` for the decoder of its type.
-    pub fn hand_over(&self, uri: String, key: Key) {
-        self.mine(|reading| reading.found = Some((uri, key)));
+    /// Keeps the key that `der` names for the decoder of its type.
+    pub fn hand_over(&self, der: Vec<u8>, key: Key) {
+        self.mine(|reading| reading.found = Some((der, key)));
     }
 
-    /// The key that another decoder found under `uri`.
-    pub fn take_over(&self, uri: &str) -> Option<Key> {
-        let found = self.mine(|reading| reading.found.take_if(|(found, _)| found == uri));
+    /// The key that another decoder found for `der`.
+    pub fn take_over(&self, der: &[u8]) -> Option<Key> {
+        let found = self.mine(|reading| reading.found.take_if(|(found, _)| found == der));
         found.flatten().map(|(_, key)| key)
     }
 

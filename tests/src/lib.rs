@@ -14,6 +14,7 @@ mod followed;
 mod front;
 mod group;
 mod hammer;
+mod kept;
 mod mosquitto;
 mod net;
 mod nginx;
@@ -38,6 +39,7 @@ pub use followed::{Followed, page, repository};
 pub use front::Front;
 pub use group::{Group, is_root};
 pub use hammer::{hammer, key_files};
+pub use kept::Kept;
 pub use mosquitto::Broker;
 pub use net::{free_port, wait_for_port, wait_until};
 pub use nginx::Nginx;
@@ -50,7 +52,7 @@ pub use site::Site;
 pub use spy::spy;
 pub use steps::Steps;
 pub use token::{KeyType, Kind, PIN, SO_PIN, Token};
-pub use tpm::Tpm;
+pub use tpm::{Algorithm, Parent, Tpm, TpmKey};
 
 /// The SoftHSM module of Debian.
 pub const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";

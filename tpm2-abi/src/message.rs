@@ -24,6 +24,8 @@ pub type Reply = Result<Outcome, Failure>;
 pub enum Task {
     /// Which TPM it is. Answer: [`Outcome::Described`].
     Describe,
+    /// The state of the dictionary attack protection. Answer: [`Outcome::Lockout`].
+    Lockout,
     /// The public area of an object that can be used; loads it. Answer: [`Outcome::Inspected`].
     Inspect { object: Object },
     /// Whether the object's authorisation value is right (TPM2_PolicySecret, which changes nothing).
@@ -60,7 +62,7 @@ pub enum Task {
     /// A new key under `parent`, which no one keeps but who gets the answer: [`Outcome::Created`].
     Create {
         parent: Parent,
-        /// Authorisation value of the parent.
+        /// As in [`Object::parent_auth`].
         parent_auth: Secret,
         template: Template,
         /// Authorisation value of the new key.
@@ -78,9 +80,11 @@ pub enum Task {
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Object {
     pub source: Source,
+    /// The Name that it must have, if that is known: another object in its place is not used.
+    pub name: Option<Vec<u8>>,
     /// Its authorisation value; empty if it has none.
     pub auth: Secret,
-    /// That of the parent it is loaded under.
+    /// That of the parent it is loaded under; for a primary key that of its hierarchy.
     pub parent_auth: Secret,
 }
 
@@ -197,6 +201,7 @@ pub enum Template {
 pub enum Outcome {
     Done,
     Described(Description),
+    Lockout(Lockout),
     Inspected { area: Area, tpm: Description },
     Bytes(Vec<u8>),
     Secret(Secret),
@@ -287,6 +292,8 @@ pub enum Cause {
     Code(u32),
     /// In words.
     Told(String),
+    /// The object has another Name than [`Object::name`].
+    Replaced,
     /// Others did not let go of it within so many milliseconds.
     Busy { waited: u32 },
 }

@@ -35,6 +35,7 @@ mod tests {
             task: Task::Sign {
                 object: Object {
                     source: Source::Persistent(0x8100_0001),
+                    name: None,
                     auth: Secret::copied(b"auth"),
                     parent_auth: Secret::default(),
                 },

@@ -4,14 +4,14 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tpm2_abi::{Cause, Failure, Lockout, Outcome, Task};
-use tss_esapi::constants::tss::TPM2_PT_LOCKOUT_COUNTER;
+use tpm2_abi::{Cause, Failure, Outcome, Task};
 
 use crate::codes::{Remedy, is_refusal, remedy};
 use crate::connections::Place;
-use crate::esys::{Esys, Result};
+use crate::esys::Result;
 use crate::room::Room;
 use crate::task;
+use crate::task::lockout::lockout;
 use crate::tcti::Sharing;
 use crate::tpm::{Connection, MOST_USES, Tpm};
 use crate::turn::Turn;
@@ -39,7 +39,7 @@ const SURPRISES: u32 = 2;
 pub fn run(place: &mut Place, task: &Task) -> Result<Outcome> {
     let mut attempts = Attempts::new(task);
     loop {
-        let turn = (place.sharing != Sharing::Managed).then(Turn::take);
+        let turn = take_turn(place);
         attempts.is_alone = turn.as_ref().is_some_and(Turn::is_taken);
         let result = attempt(place, task);
         let next = result.map_err(|failure| {
@@ -59,6 +59,11 @@ pub fn run(place: &mut Place, task: &Task) -> Result<Outcome> {
     }
 }
 
+/// None where a resource manager keeps processes apart.
+fn take_turn(place: &mut Place) -> Option<Turn> {
+    (place.sharing != Sharing::Managed).then(|| Turn::take(&place.tcti, &mut place.in_vain))
+}
+
 fn attempt(place: &mut Place, task: &Task) -> Result<Outcome> {
     place.connection.take_if(|it| it.uses >= MOST_USES);
     let connection = match &mut place.connection {
@@ -76,25 +81,10 @@ fn explained(place: &Place, mut failure: Failure, since: Instant) -> Failure {
     if let Cause::Busy { waited } = &mut failure.cause {
         *waited = since.elapsed().as_millis() as u32;
     }
-    let connection = place.connection.as_ref();
-    failure.lockout = connection
-        .filter(|_| is_refusal(&failure))
-        .and_then(|connection| lockout(&connection.esys));
+    if let Some(connection) = place.connection.as_ref().filter(|_| is_refusal(&failure)) {
+        failure.lockout = lockout(&connection.esys).ok();
+    }
     failure
-}
-
-fn lockout(esys: &Esys) -> Option<Lockout> {
-    let values = esys.properties(TPM2_PT_LOCKOUT_COUNTER, 3).ok()?;
-    let value = |at| {
-        let mut values = values.iter();
-        let found = values.find(|(property, _)| *property == TPM2_PT_LOCKOUT_COUNTER + at);
-        found.map(|(_, value)| *value)
-    };
-    Some(Lockout {
-        failed: value(0)?,
-        most: value(1)?,
-        interval: value(2)?,
-    })
 }
 
 /// What was tried already.

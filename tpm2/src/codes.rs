@@ -24,7 +24,7 @@ pub fn remedy(failure: &Failure) -> Remedy {
     let code = match failure.cause {
         Cause::Code(code) => code,
         Cause::Busy { .. } => return Remedy::Pause,
-        Cause::Told(_) => return Remedy::None,
+        Cause::Told(_) | Cause::Replaced => return Remedy::None,
     };
     let Some(code) = of_tpm(code) else {
         return of_layer(code);

@@ -31,6 +31,8 @@ pub struct Place {
     pub connection: Option<Connection>,
     /// There was a connection once.
     pub was_reached: bool,
+    /// See [`crate::turn`].
+    pub in_vain: Option<Instant>,
     pub kept: RefCell<Kept>,
 }
 
@@ -77,6 +79,7 @@ impl Gate {
             sharing: sharing(tcti),
             connection: None,
             was_reached: false,
+            in_vain: None,
             kept: RefCell::default(),
         };
         Self {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tpm2_abi::{Area, Object, Parent, PolicyCommand, Saved, Source};
+use tpm2_abi::{Area, Cause, Failure, Object, Parent, PolicyCommand, Saved, Source};
 use tss_esapi::constants::tss::TPM2_RC_INTEGRITY;
 use tss_esapi::tss2_esys::{TPM2B_PRIVATE, TPM2B_PUBLIC};
 
@@ -48,6 +48,9 @@ impl Tpm<'_> {
                 (held.handle(), area, Some(held))
             }
         };
+        if object.name.as_ref().is_some_and(|name| *name != area.name) {
+            return Err(replaced());
+        }
         let policy = match &object.source {
             Source::Wrapped { policy, .. } => &policy[..],
             _ => &[],
@@ -216,6 +219,15 @@ impl Tpm<'_> {
     pub fn area_of(&self, object: Handle) -> Result<Area> {
         let public = self.esys.read_public(object)?;
         area::area(&public, self.esys.name(object)?)
+    }
+}
+
+/// Another object is where the key was.
+fn replaced() -> Failure {
+    Failure {
+        function: "TPM2_ReadPublic".into(),
+        cause: Cause::Replaced,
+        lockout: None,
     }
 }
 

@@ -81,4 +81,5 @@ c_signatures! {
     A B C D E;
     A B C D E F;
     A B C D E F G;
+    A B C D E F G H;
 }

@@ -125,10 +125,14 @@ functions! {
     KEYMGMT_FREE = 10: keymgmt_free(Ctx);
     KEYMGMT_GET_PARAMS = 11: keymgmt_get_params(Ctx, ParamMut) -> c_int;
     KEYMGMT_GETTABLE_PARAMS = 12: keymgmt_gettable_params(Ctx) -> Param;
+    KEYMGMT_SET_PARAMS = 13: keymgmt_set_params(Ctx, Param) -> c_int;
+    KEYMGMT_SETTABLE_PARAMS = 14: keymgmt_settable_params(Ctx) -> Param;
     KEYMGMT_QUERY_OPERATION_NAME = 20: keymgmt_query_operation_name(c_int) -> *const c_char;
     KEYMGMT_HAS = 21: keymgmt_has(*const c_void, c_int) -> c_int;
     KEYMGMT_VALIDATE = 22: keymgmt_validate(*const c_void, c_int, c_int) -> c_int;
     KEYMGMT_MATCH = 23: keymgmt_match(*const c_void, *const c_void, c_int) -> c_int;
+    KEYMGMT_IMPORT = 40: keymgmt_import(Ctx, c_int, Param) -> c_int;
+    KEYMGMT_IMPORT_TYPES = 41: keymgmt_import_types(c_int) -> Param;
     KEYMGMT_EXPORT = 42: keymgmt_export(Ctx, c_int, Option<Callback>, *mut c_void) -> c_int;
     KEYMGMT_EXPORT_TYPES = 43: keymgmt_export_types(c_int) -> Param;
     KEYMGMT_DUP = 44: keymgmt_dup(*const c_void, c_int) -> Ctx;
@@ -155,6 +159,53 @@ functions! {
     SIGNATURE_GETTABLE_CTX_PARAMS = 19: signature_gettable_ctx_params(Ctx, Ctx) -> Param;
     SIGNATURE_SET_CTX_PARAMS = 20: signature_set_ctx_params(Ctx, Param) -> c_int;
     SIGNATURE_SETTABLE_CTX_PARAMS = 21: signature_settable_ctx_params(Ctx, Ctx) -> Param;
+
+    // provider-keyexch(7).
+    KEYEXCH_NEWCTX = 1: keyexch_newctx(Ctx) -> Ctx;
+    KEYEXCH_INIT = 2: keyexch_init(Ctx, Ctx, Param) -> c_int;
+    KEYEXCH_DERIVE = 3: keyexch_derive(Ctx, *mut UnsignedChar, *mut usize, usize) -> c_int;
+    KEYEXCH_SET_PEER = 4: keyexch_set_peer(Ctx, Ctx) -> c_int;
+    KEYEXCH_FREECTX = 5: keyexch_freectx(Ctx);
+    KEYEXCH_DUPCTX = 6: keyexch_dupctx(Ctx) -> Ctx;
+    KEYEXCH_SET_CTX_PARAMS = 7: keyexch_set_ctx_params(Ctx, Param) -> c_int;
+    KEYEXCH_SETTABLE_CTX_PARAMS = 8: keyexch_settable_ctx_params(Ctx, Ctx) -> Param;
+    KEYEXCH_GET_CTX_PARAMS = 9: keyexch_get_ctx_params(Ctx, ParamMut) -> c_int;
+    KEYEXCH_GETTABLE_CTX_PARAMS = 10: keyexch_gettable_ctx_params(Ctx, Ctx) -> Param;
+
+    // provider-asym_cipher(7).
+    ASYM_CIPHER_NEWCTX = 1: asym_cipher_newctx(Ctx) -> Ctx;
+    ASYM_CIPHER_ENCRYPT_INIT = 2: asym_cipher_encrypt_init(Ctx, Ctx, Param) -> c_int;
+    ASYM_CIPHER_ENCRYPT = 3: asym_cipher_encrypt(
+        Ctx, *mut UnsignedChar, *mut usize, usize, *const UnsignedChar, usize) -> c_int;
+    ASYM_CIPHER_DECRYPT_INIT = 4: asym_cipher_decrypt_init(Ctx, Ctx, Param) -> c_int;
+    ASYM_CIPHER_DECRYPT = 5: asym_cipher_decrypt(
+        Ctx, *mut UnsignedChar, *mut usize, usize, *const UnsignedChar, usize) -> c_int;
+    ASYM_CIPHER_FREECTX = 6: asym_cipher_freectx(Ctx);
+    ASYM_CIPHER_DUPCTX = 7: asym_cipher_dupctx(Ctx) -> Ctx;
+    ASYM_CIPHER_GET_CTX_PARAMS = 8: asym_cipher_get_ctx_params(Ctx, ParamMut) -> c_int;
+    ASYM_CIPHER_GETTABLE_CTX_PARAMS = 9: asym_cipher_gettable_ctx_params(Ctx, Ctx) -> Param;
+    ASYM_CIPHER_SET_CTX_PARAMS = 10: asym_cipher_set_ctx_params(Ctx, Param) -> c_int;
+    ASYM_CIPHER_SETTABLE_CTX_PARAMS = 11: asym_cipher_settable_ctx_params(Ctx, Ctx) -> Param;
+
+    // provider-rand(7).
+    RAND_NEWCTX = 1: rand_newctx(Ctx, Ctx, *const OsslDispatch) -> Ctx;
+    RAND_FREECTX = 2: rand_freectx(Ctx);
+    RAND_INSTANTIATE = 3: rand_instantiate(Ctx, u32, c_int, *const UnsignedChar, usize, Param) -> c_int;
+    RAND_UNINSTANTIATE = 4: rand_uninstantiate(Ctx) -> c_int;
+    RAND_GENERATE = 5: rand_generate(
+        Ctx, *mut UnsignedChar, usize, u32, c_int, *const UnsignedChar, usize) -> c_int;
+    RAND_RESEED = 6: rand_reseed(
+        Ctx, c_int, *const UnsignedChar, usize, *const UnsignedChar, usize) -> c_int;
+    RAND_NONCE = 7: rand_nonce(Ctx, *mut UnsignedChar, u32, usize, usize) -> usize;
+    RAND_ENABLE_LOCKING = 8: rand_enable_locking(Ctx) -> c_int;
+    RAND_LOCK = 9: rand_lock(Ctx) -> c_int;
+    RAND_UNLOCK = 10: rand_unlock(Ctx);
+    RAND_GETTABLE_CTX_PARAMS = 12: rand_gettable_ctx_params(Ctx, Ctx) -> Param;
+    RAND_GET_CTX_PARAMS = 15: rand_get_ctx_params(Ctx, ParamMut) -> c_int;
+    RAND_VERIFY_ZEROIZATION = 17: rand_verify_zeroization(Ctx) -> c_int;
+    RAND_GET_SEED = 18: rand_get_seed(
+        Ctx, *mut *mut UnsignedChar, c_int, usize, usize, c_int, *const UnsignedChar, usize) -> usize;
+    RAND_CLEAR_SEED = 19: rand_clear_seed(Ctx, *mut UnsignedChar, usize);
 
     // provider-encoder(7).
     ENCODER_NEWCTX = 1: encoder_newctx(Ctx) -> Ctx;

@@ -176,6 +176,14 @@ pub mod select {
     pub const OTHER_PARAMETERS: c_int = 0x80;
 }
 
+/// `EVP_RAND_STATE_*`.
+pub mod rand_state {
+    use std::ffi::c_int;
+
+    pub const UNINITIALISED: c_int = 0;
+    pub const READY: c_int = 1;
+}
+
 /// Every plain number above with the C macro that must have the same value.
 pub const NUMBERS: &[(&str, i64)] = &[
     ("OSSL_PARAM_INTEGER", data_type::INTEGER as i64),
@@ -220,4 +228,9 @@ pub const NUMBERS: &[(&str, i64)] = &[
         "OSSL_KEYMGMT_SELECT_OTHER_PARAMETERS",
         select::OTHER_PARAMETERS as i64,
     ),
+    (
+        "EVP_RAND_STATE_UNINITIALISED",
+        rand_state::UNINITIALISED as i64,
+    ),
+    ("EVP_RAND_STATE_READY", rand_state::READY as i64),
 ];

@@ -35,12 +35,17 @@ impl<'a> ParamsIn<'a> {
         self.iter().next().is_none()
     }
 
+    /// Whether `name` is in it, with any value.
+    pub fn has(&self, name: &CStr) -> bool {
+        self.find(name).is_some()
+    }
+
     /// A text, given as `UTF8_STRING` or `UTF8_PTR`.
     pub fn utf8(&self, name: &CStr) -> Result<Option<&'a str>, Fault> {
         self.find(name).map(|param| text(name, param)).transpose()
     }
 
-    /// An integer of 4 or 8 bytes, signed or unsigned.
+    /// An integer of up to 8 bytes, signed or unsigned.
     pub fn int(&self, name: &CStr) -> Result<Option<i64>, Fault> {
         self.find(name)
             .map(|param| integer(name, param))
@@ -141,23 +146,26 @@ fn bytes<'a>(
 }
 
 fn integer(name: &CStr, param: &OsslParam) -> Result<i64, Fault> {
-    const SIGNED: c_uint = data_type::INTEGER;
-    const UNSIGNED: c_uint = data_type::UNSIGNED_INTEGER;
-    if param.data.is_null() {
-        return Err(fault(name, "a number expected, nothing given"));
+    let signed = match param.data_type {
+        data_type::INTEGER => true,
+        data_type::UNSIGNED_INTEGER => false,
+        _ => return Err(fault(name, "a number expected")),
+    };
+    let native = bytes(name, param, param.data_type, "a number expected")?;
+    let mut little = native.to_vec();
+    if cfg!(target_endian = "big") {
+        little.reverse();
     }
-    // SAFETY: an integer parameter has `data_size` bytes in native order (OSSL_PARAM(3)); the
-    // alignment is not promised, hence the unaligned reads.
-    unsafe {
-        match (param.data_type, param.data_size) {
-            (SIGNED, 4) => Ok(param.data.cast::<i32>().read_unaligned().into()),
-            (SIGNED, 8) => Ok(param.data.cast::<i64>().read_unaligned()),
-            (UNSIGNED, 4) => Ok(param.data.cast::<u32>().read_unaligned().into()),
-            (UNSIGNED, 8) => i64::try_from(param.data.cast::<u64>().read_unaligned())
-                .map_err(|_| fault(name, "the number is too large")),
-            (SIGNED | UNSIGNED, _) => Err(fault(name, "a number of 4 or 8 bytes expected")),
-            _ => Err(fault(name, "a number expected")),
-        }
+    let negative = signed && little.last().is_some_and(|top| top >> 7 == 1);
+    let mut extended = [if negative { 0xff } else { 0 }; 8];
+    match extended.get_mut(..little.len()) {
+        Some(low) if !low.is_empty() => low.copy_from_slice(&little),
+        _ => return Err(fault(name, "a number of 1 to 8 bytes expected")),
+    }
+    let number = i64::from_le_bytes(extended);
+    match !signed && number < 0 {
+        true => Err(fault(name, "the number is too large")),
+        false => Ok(number),
     }
 }
 
@@ -214,8 +222,13 @@ mod tests {
             assert!(params.int(c"x").is_err() && params.utf8(c"x").is_err());
             assert!(params.octets(c"x").is_err() && params.big_number(c"x").is_err());
         }
-        let list = ParamList::new().big_number(c"x", &[1, 2, 3]);
-        assert!(read(&list, |params| params.int(c"x")).is_err());
+        for number in [&[][..], &[1; 9], &[0xff; 8]] {
+            let list = ParamList::new().big_number(c"x", number);
+            assert!(read(&list, |params| params.int(c"x")).is_err());
+        }
+        // openssl's -pkeyopt passes no more bytes than the number has.
+        let list = ParamList::new().big_number(c"x", &[0x81, 2, 3]);
+        assert_eq!(read(&list, |params| params.int(c"x")), Ok(Some(0x81_0203)));
         let list = ParamList::new().utf8(c"x", c"\xff\xfe");
         assert!(read(&list, |params| params.utf8(c"x").map(drop)).is_err());
     }

@@ -68,7 +68,8 @@ fn peer(descriptor: c_int) -> Option<PathBuf> {
     if c_int::from(address.sun_family) != libc::AF_UNIX {
         return None;
     }
-    let bytes = address.sun_path.map(|byte| byte.cast_unsigned());
+    // C's char has a sign on x86 and none on ARM.
+    let bytes = address.sun_path.map(|byte| byte.to_ne_bytes()[0]);
     let path = bytes.split(|byte| *byte == 0).next()?;
     Some(std::ffi::OsStr::from_bytes(path).into())
 }

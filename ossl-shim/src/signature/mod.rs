@@ -4,7 +4,6 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
-use std::{ptr, slice};
 
 use crate::abi::functions::{
     SIGNATURE_DIGEST_SIGN, SIGNATURE_DIGEST_SIGN_FINAL, SIGNATURE_DIGEST_SIGN_INIT,
@@ -14,10 +13,11 @@ use crate::abi::functions::{
     SIGNATURE_SET_CTX_PARAMS, SIGNATURE_SETTABLE_CTX_PARAMS, SIGNATURE_SIGN, SIGNATURE_SIGN_INIT,
     SIGNATURE_VERIFY, SIGNATURE_VERIFY_INIT,
 };
-use crate::abi::{OsslDispatch, OsslParam, UnsignedChar};
-use crate::boundary::enter;
-use crate::ownership::{ContextRef, Held, HeldKey, Owned};
-use crate::params::{Descriptor, ParamsIn, ParamsOut};
+use crate::abi::{OsslDispatch, OsslParam};
+use crate::operation::{
+    OperationContext, dupctx, freectx, get_ctx_params, gettable_ctx_params, newctx_with_query,
+    set_ctx_params, settable_ctx_params, start,
+};
 use crate::provider::Provider;
 
 mod sign;
@@ -27,18 +27,7 @@ use sign::{digest_sign, digest_sign_final, digest_sign_init, digest_sign_update,
 use verify::{digest_verify, digest_verify_final, digest_verify_init, verify, verify_init};
 
 /// A signature algorithm; the value is one operation's context.
-pub trait Signature<P: Provider>: Sized + Send + 'static {
-    /// Ended by [`Descriptor::END`].
-    const GETTABLE: &'static [Descriptor];
-
-    /// Ended by [`Descriptor::END`].
-    const SETTABLE: &'static [Descriptor];
-
-    fn new(provider: &P) -> Result<Self, P::Error>;
-
-    /// A copy, `EVP_MD_CTX_copy`.
-    fn duplicate(&self) -> Result<Self, P::Error>;
-
+pub trait Signature<P: Provider>: OperationContext<P> {
     /// Starts `EVP_PKEY_sign`. Without a key, the one of the last start is used again.
     fn sign_init(&mut self, key: Option<&P::Key>) -> Result<(), P::Error>;
 
@@ -89,17 +78,13 @@ pub trait Signature<P: Provider>: Sized + Send + 'static {
 
     /// The size in bytes that a signature can have.
     fn max_size(&self) -> Result<usize, P::Error>;
-
-    fn set_params(&mut self, params: &ParamsIn<'_>) -> Result<(), P::Error>;
-
-    fn params(&self, out: &mut ParamsOut<'_>) -> Result<(), P::Error>;
 }
 
 pub(crate) struct Table<P, T>(PhantomData<(P, T)>);
 
 impl<P: Provider, T: Signature<P>> Table<P, T> {
     pub(crate) const DISPATCH: &'static [OsslDispatch] = &[
-        SIGNATURE_NEWCTX.entry(newctx::<P, T>),
+        SIGNATURE_NEWCTX.entry(newctx_with_query::<P, T>),
         SIGNATURE_FREECTX.entry(freectx::<P, T>),
         SIGNATURE_DUPCTX.entry(dupctx::<P, T>),
         SIGNATURE_SIGN_INIT.entry(sign_init::<P, T>),
@@ -122,87 +107,6 @@ impl<P: Provider, T: Signature<P>> Table<P, T> {
     ];
 }
 
-/// Enters an operation on the context `ctx`.
-///
-/// # Safety
-/// `ctx` must be a context of `T` that no other thread uses.
-unsafe fn on<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    function: &CStr,
-    body: impl FnOnce(ContextRef<P>, &mut T) -> Result<c_int, P::Error>,
-) -> c_int {
-    // SAFETY: the caller's promise.
-    let held = unsafe { Owned::<Held<P, T>>::borrow_mut(ctx) };
-    match held {
-        Ok(held) => enter(Ok(held.context), function, |context| {
-            body(context, &mut held.value)
-        }),
-        Err(_) => 0,
-    }
-}
-
-/// # Safety
-/// `keydata` must be null or a key of ours.
-unsafe fn key<'a, P: Provider>(keydata: *const c_void) -> Option<&'a P::Key> {
-    // SAFETY: the caller's promise.
-    let held = unsafe { Owned::<HeldKey<P>>::borrow(keydata) };
-    held.and_then(Held::key).ok()
-}
-
-unsafe extern "C" fn newctx<P: Provider, T: Signature<P>>(
-    provctx: *mut c_void,
-    _propq: *const c_char,
-) -> *mut c_void {
-    // SAFETY: the core passes our context.
-    enter(
-        unsafe { ContextRef::<P>::new(provctx) },
-        c"signature_newctx",
-        |context| {
-            let value = T::new(&context.get().provider)?;
-            Ok(Owned::hand_over(Held { context, value }))
-        },
-    )
-}
-
-unsafe extern "C" fn freectx<P: Provider, T: Signature<P>>(ctx: *mut c_void) {
-    // SAFETY: the core gives a context of ours back.
-    unsafe { Owned::<Held<P, T>>::free_late(ctx) };
-}
-
-unsafe extern "C" fn dupctx<P: Provider, T: Signature<P>>(ctx: *mut c_void) -> *mut c_void {
-    // SAFETY: the core passes a context of ours.
-    let Ok(held) = (unsafe { Owned::<Held<P, T>>::borrow(ctx) }) else {
-        return ptr::null_mut();
-    };
-    enter(Ok(held.context), c"signature_dupctx", |context| {
-        let value = held.value.duplicate()?;
-        Ok(Owned::hand_over(Held { context, value }))
-    })
-}
-
-/// Begins an operation with a key, then sets its parameters.
-///
-/// # Safety
-/// `ctx` must be a context of `T` that no other thread uses, `keydata` null or a key of ours, and
-/// `params` null or a terminated array.
-unsafe fn start<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    function: &CStr,
-    keydata: *mut c_void,
-    params: *const OsslParam,
-    begin: impl FnOnce(&mut T, Option<&P::Key>) -> Result<(), P::Error>,
-) -> c_int {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let (key, params) = (key::<P>(keydata), ParamsIn::new(params));
-        on::<P, T>(ctx, function, |_, operation| {
-            begin(operation, key)?;
-            operation.set_params(&params)?;
-            Ok(1)
-        })
-    }
-}
-
 /// Begins an operation over a message: as [`start`], with the name of a digest.
 ///
 /// # Safety
@@ -223,56 +127,4 @@ unsafe fn start_digest<P: Provider, T: Signature<P>>(
             begin(operation, digest, key)
         })
     }
-}
-
-unsafe extern "C" fn get_ctx_params<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    params: *mut OsslParam,
-) -> c_int {
-    // SAFETY: the core passes our context and its terminated array.
-    unsafe {
-        let mut out = ParamsOut::new(params);
-        on::<P, T>(ctx, c"signature_get_ctx_params", |_, operation| {
-            operation.params(&mut out)?;
-            Ok(1)
-        })
-    }
-}
-
-unsafe extern "C" fn set_ctx_params<P: Provider, T: Signature<P>>(
-    ctx: *mut c_void,
-    params: *const OsslParam,
-) -> c_int {
-    // SAFETY: as `get_ctx_params`.
-    unsafe {
-        let params = ParamsIn::new(params);
-        on::<P, T>(ctx, c"signature_set_ctx_params", |_, operation| {
-            operation.set_params(&params)?;
-            Ok(1)
-        })
-    }
-}
-
-unsafe extern "C" fn gettable_ctx_params<P: Provider, T: Signature<P>>(
-    _: *mut c_void,
-    _: *mut c_void,
-) -> *const OsslParam {
-    Descriptor::table(T::GETTABLE)
-}
-
-unsafe extern "C" fn settable_ctx_params<P: Provider, T: Signature<P>>(
-    _: *mut c_void,
-    _: *mut c_void,
-) -> *const OsslParam {
-    Descriptor::table(T::SETTABLE)
-}
-
-/// # Safety
-/// `data` must be null or have `size` readable bytes.
-unsafe fn bytes<'a>(data: *const UnsignedChar, size: usize) -> &'a [u8] {
-    if data.is_null() || size == 0 {
-        return &[];
-    }
-    // SAFETY: the caller's promise.
-    unsafe { slice::from_raw_parts(data.cast(), size) }
 }

@@ -2,8 +2,9 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
-use super::{Signature, bytes, on, start, start_digest};
+use super::{Signature, start_digest};
 use crate::abi::{OsslParam, UnsignedChar};
+use crate::operation::{bytes, on, start};
 use crate::provider::Provider;
 
 pub(super) unsafe extern "C" fn verify_init<P: Provider, T: Signature<P>>(
@@ -99,7 +100,7 @@ unsafe fn verdict<P: Provider, T: Signature<P>>(
 ) -> c_int {
     // SAFETY: the caller's promise.
     unsafe {
-        on::<P, T>(ctx, function, |context, operation| {
+        on::<P, T, _>(ctx, function, |context, operation| {
             let core = &context.get().core;
             Ok(core.shielded(|| verify(operation))?.into())
         })

@@ -1,6 +1,9 @@
 //! Kinds of hardware. A new one is a folder here, a variant of [`Uri`], and an arm in [`find`].
 
+mod login_lock;
+mod pins;
 pub mod pkcs11;
+pub mod tpm2;
 
 use std::fmt;
 
@@ -8,6 +11,7 @@ use ossl_shim::Passphrase;
 
 use crate::config::Config;
 use crate::criterion::Criterion;
+use crate::encoding::tss2_key::Tss2Key;
 use crate::error::{Error, Reason, Result};
 use crate::key::{Key, NewKey, PublicKey};
 use crate::pin::Pin;
@@ -120,21 +124,28 @@ pub fn find(
 ) -> Result<Vec<Found>> {
     match uri {
         Uri::Pkcs11(uri) => pkcs11::find(config, uri, query, login),
+        Uri::Tpm2(uri) => tpm2::find(config, uri, query, login),
     }
 }
 
-/// Makes a new key where `uri` says. It is kept by who gets it, or by the hardware if `uri` names a place there.
-pub fn generate(_config: &Config, _uri: &Uri, _kind: NewKey) -> Result<Key> {
-    Err(Error::new(
-        Reason::OperationNotAllowed,
-        "this version of hwkey makes keys in TPMs only: -pkeyopt hwkey_uri:tpm2:",
-    ))
+/// The key in a TSS2 PRIVATE KEY file.
+pub fn unwrap(config: &Config, key: Tss2Key, login: &mut Login<'_, '_>) -> Result<Key> {
+    tpm2::unwrap(config, key, login)
 }
 
-/// Fills `bytes` with random numbers from the hardware.
-pub fn random(_config: &Config, _bytes: &mut [u8]) -> Result<()> {
-    Err(Error::new(
-        Reason::OperationNotAllowed,
-        "this version of hwkey takes random numbers from TPMs only",
-    ))
+/// Makes a new key where `uri` says.
+pub fn generate(config: &Config, uri: &Uri, kind: NewKey) -> Result<Key> {
+    match uri {
+        Uri::Tpm2(uri) => tpm2::generate(config, uri, kind),
+        Uri::Pkcs11(_) => Err(Error::new(
+            Reason::OperationNotAllowed,
+            "this version of hwkey makes keys in TPMs only (-pkeyopt hwkey_uri:tpm2:); in a PKCS#11 token \
+             make them with pkcs11-tool --keypairgen",
+        )),
+    }
+}
+
+/// Fills `bytes` with random numbers of the TPM.
+pub fn random(config: &Config, bytes: &mut [u8]) -> Result<()> {
+    tpm2::random(config, bytes)
 }

@@ -1,6 +1,7 @@
 //! EMSA-PSS, RFC 8017 §9.1.1: the padding on the host, for tokens that have only raw RSA or do not
 //! know the digest.
 
+use super::mgf1;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 
@@ -42,18 +43,14 @@ fn encode_with(
             ),
         ));
     }
-    let mut hasher = digest.hasher();
-    hasher.update(&[0; 8]);
-    hasher.update(hash);
-    hasher.update(salt);
-    let h = hasher.finalize();
+    let h = salted_hash(hash, digest, salt);
 
     // EM = maskedDB ‖ H ‖ 0xbc, DB = zeros ‖ 0x01 ‖ salt.
     let db_size = size - h.len() - 1;
     let mut em = vec![0; size];
     em[db_size - salt.len() - 1] = 1;
     em[db_size - salt.len()..db_size].copy_from_slice(salt);
-    apply_mgf1(&mut em[..db_size], &h, mgf1);
+    mgf1::apply(&mut em[..db_size], &h, mgf1);
     em[0] &= 0xff >> (8 * size - (bits - 1));
     em[db_size..size - 1].copy_from_slice(&h);
     em[size - 1] = 0xbc;
@@ -64,22 +61,53 @@ fn encode_with(
     Ok(number)
 }
 
+/// The salt of an encoded message, RFC 8017 §9.1.2, and the hash with it, both as they stand there.
+pub struct Decoded {
+    pub salt: Vec<u8>,
+    salted_hash: Vec<u8>,
+}
+
+impl Decoded {
+    /// Whether it is the encoding of the digest value `hash`.
+    pub fn is_of(&self, hash: &[u8], digest: Digest) -> bool {
+        salted_hash(hash, digest, &self.salt) == self.salted_hash
+    }
+}
+
+/// Takes apart `number`, of the modulus' size; `None` if it is no encoded message. It is public: what a
+/// signature is made of.
+pub fn decode(number: &[u8], digest: Digest, mgf1: Digest, bits: usize) -> Option<Decoded> {
+    let size = encoded_size(bits);
+    if number.len() != bits.div_ceil(8) {
+        return None;
+    }
+    let (zeros, em) = number.split_at_checked(number.len() - size)?;
+    let db_size = size.checked_sub(digest.size() + 1)?;
+    let (masked, rest) = em.split_at_checked(db_size)?;
+    let (h, trailer) = rest.split_at_checked(digest.size())?;
+    let mut db = masked.to_vec();
+    mgf1::apply(&mut db, h, mgf1);
+    let unused = 8 * size - (bits - 1);
+    *db.first_mut()? &= 0xff >> unused;
+    let start = db.iter().position(|byte| *byte != 0)?;
+    let is_framed = zeros.iter().all(|byte| *byte == 0) && trailer == [0xbc] && db[start] == 1;
+    is_framed.then(|| Decoded {
+        salt: db[start + 1..].to_vec(),
+        salted_hash: h.to_vec(),
+    })
+}
+
+fn salted_hash(hash: &[u8], digest: Digest, salt: &[u8]) -> Vec<u8> {
+    let mut hasher = digest.hasher();
+    hasher.update(&[0; 8]);
+    hasher.update(hash);
+    hasher.update(salt);
+    hasher.finalize()
+}
+
 /// emLen for emBits = bits - 1.
 fn encoded_size(bits: usize) -> usize {
     (bits.max(1) - 1).div_ceil(8)
-}
-
-/// XORs MGF1(seed) (RFC 8017 B.2.1) onto `data`.
-fn apply_mgf1(data: &mut [u8], seed: &[u8], digest: Digest) {
-    for (counter, block) in data.chunks_mut(digest.size()).enumerate() {
-        let mut hasher = digest.hasher();
-        hasher.update(seed);
-        // A modulus has far fewer blocks than a u32 counts.
-        hasher.update(&(counter as u32).to_be_bytes());
-        for (byte, mask) in block.iter_mut().zip(hasher.finalize()) {
-            *byte ^= mask;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -95,6 +123,19 @@ mod tests {
             let unused = 8 * em.len() - (bits - 1);
             let top = u16::from_be_bytes([em[0], em[1]]);
             assert!(top.leading_zeros() as usize >= unused, "{bits}");
+        }
+    }
+
+    #[test]
+    fn what_was_encoded_is_taken_apart_again() {
+        for (bits, salt) in [(1024, 20), (1025, 0), (1031, 32), (2048, 222)] {
+            let em = encode(&[7; 32], Digest::Sha256, Digest::Sha1, salt, bits).unwrap();
+            let decoded = decode(&em, Digest::Sha256, Digest::Sha1, bits).unwrap();
+            assert_eq!(decoded.salt.len(), salt);
+            assert!(decoded.is_of(&[7; 32], Digest::Sha256));
+            assert!(!decoded.is_of(&[8; 32], Digest::Sha256));
+            assert!(decode(&em[1..], Digest::Sha256, Digest::Sha1, bits).is_none());
+            assert!(decode(&[0; 8], Digest::Sha256, Digest::Sha1, bits).is_none());
         }
     }
 

@@ -38,7 +38,6 @@ impl Decoder<HwKey> for PemDecoder {
         let Some(der) = reference::der_from_pem(&block)? else {
             return Ok(None);
         };
-        reference::uri_from_der(&der)?;
         provider.readings.begin();
         Ok(Some(Decoded::Data {
             der,

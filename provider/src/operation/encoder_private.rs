@@ -17,7 +17,7 @@ impl Encoder<HwKey> for ReferenceEncoder {
     }
 
     fn encode(_: &HwKey, key: &Key, _: Selection, out: &mut Bio<'_>) -> Result<()> {
-        let pem = reference::to_pem(&key.uri(), &key.place(), &key.name())?;
+        let pem = reference::to_pem(&key.reference()?, &key.place(), &key.name())?;
         Ok(out.write_all(pem.as_bytes())?)
     }
 }

@@ -7,9 +7,11 @@ use ossl_shim::params::{Descriptor, ParamList, ParamsIn, ParamsOut, names};
 use ossl_shim::{KeyManagement, Operation, Selection};
 
 use super::encoder_private::refusal;
+use super::new_key::NewKeyParams;
+use super::peer::PeerKey;
 use crate::error::{Error, Reason, Result};
-use crate::key::Key;
-use crate::provider::{HwKey, NOT_A_KEY_MAKER};
+use crate::key::{Key, NewKey, PublicKey};
+use crate::provider::{HwKey, NOT_FOR_PRIVATE_KEYS};
 
 /// One of OpenSSL's key types.
 pub trait KeyType: 'static {
@@ -19,8 +21,8 @@ pub trait KeyType: 'static {
     /// What [`Self::public`] gives, ended by [`Descriptor::END`].
     const PUBLIC: &'static [Descriptor];
 
-    /// The private name of the signature algorithm (`provider.rs` says why it is private).
-    const SIGNATURE: &'static CStr;
+    /// The private name of the algorithm for `operation` (`provider.rs` says why it is private).
+    fn algorithm(operation: Operation) -> Option<&'static CStr>;
 
     fn accepts(key: &Key) -> bool;
 
@@ -32,6 +34,29 @@ pub trait KeyType: 'static {
 
     /// The public half for another provider; the domain parameters only, if `with_key` is false.
     fn public(key: &Key, with_key: bool) -> Result<ParamList>;
+
+    /// The parameter that holds the private half, where there is one.
+    const PRIVATE: &'static CStr;
+
+    /// A public half from another provider; `None` if no key of ours can have it. Only key exchange needs
+    /// it: what else is done with a public key, providers do that have it in software.
+    fn public_from(_: &ParamsIn<'_>) -> Result<Option<PublicKey>> {
+        Ok(None)
+    }
+
+    /// What [`Self::with_params`] takes, ended by [`Descriptor::END`].
+    const SETTABLE: &'static [Descriptor] = &[Descriptor::END];
+
+    /// The public half that `params` set in the place of `public`, if they do.
+    fn with_params(_public: &PublicKey, _params: &ParamsIn<'_>) -> Result<Option<PublicKey>> {
+        Ok(None)
+    }
+
+    /// What is asked of a new key, ended by [`Descriptor::END`].
+    const NEW: &'static [Descriptor];
+
+    /// The key that is to be made.
+    fn new_key(params: &NewKeyParams) -> Result<NewKey>;
 }
 
 /// The key management of the type `T`.
@@ -46,15 +71,12 @@ impl<T: KeyType> KeyManagement<HwKey> for Keys<T> {
     }
 
     fn operation_name(operation: Operation) -> Option<&'static CStr> {
-        match operation {
-            Operation::Signature => Some(T::SIGNATURE),
-            _ => None,
-        }
+        T::algorithm(operation)
     }
 
-    fn has(_: &Key, _: Selection) -> bool {
-        // Parameters, a public half, and the private one in the hardware: always all.
-        true
+    fn has(key: &Key, selection: Selection) -> bool {
+        // Parameters and a public half are always there.
+        !selection.private_key() || key.has_private()
     }
 
     fn matches(key: &Key, other: &Key, selection: Selection) -> bool {
@@ -86,12 +108,67 @@ impl<T: KeyType> KeyManagement<HwKey> for Keys<T> {
         T::public(key, selection.public_key())
     }
 
-    /// OpenSSL came to us for a key that is to be made in software.
-    fn generate(_: &HwKey, _: Selection, _: &ParamsIn<'_>) -> Result<Key> {
-        Err(Error::new(Reason::NotForSoftwareKeys, NOT_A_KEY_MAKER).stopping(
-            "making a key (this version of hwkey uses keys that exist; make them with pkcs11-tool)",
-        ))
+    fn import(selection: Selection, params: &ParamsIn<'_>) -> Result<Option<Key>> {
+        if params.has(T::PRIVATE) {
+            return Err(Error::new(Reason::NotForSoftwareKeys, NOT_FOR_PRIVATE_KEYS));
+        }
+        if !selection.public_key() {
+            return Ok(None);
+        }
+        let public = T::public_from(params)?;
+        Ok(public.map(|public| Key::new(PeerKey::new(public))))
     }
+
+    /// Of the private half there are no copies without the public one. Parameters alone come with it,
+    /// too, until another one is set.
+    fn duplicate(key: &Key, selection: Selection) -> Key {
+        match selection.only_parameters() {
+            true => Key::new(PeerKey::new(key.public().clone())),
+            false => key.clone(),
+        }
+    }
+
+    const SETTABLE: &'static [Descriptor] = T::SETTABLE;
+
+    fn changed(key: &Key, params: &ParamsIn<'_>) -> Result<Key> {
+        match T::with_params(key.public(), params)? {
+            None => Ok(key.clone()),
+            Some(_) if key.has_private() => Err(Error::new(
+                Reason::InvalidParameter,
+                "the public half of a key in hardware can't be changed",
+            )),
+            Some(public) => Ok(Key::new(PeerKey::new(public))),
+        }
+    }
+
+    type New = NewKeyParams;
+    const NEW: &'static [Descriptor] = T::NEW;
+
+    fn begin(selection: Selection) -> NewKeyParams {
+        NewKeyParams::new(selection)
+    }
+
+    fn set_new(new: &mut NewKeyParams, params: &ParamsIn<'_>) -> Result<()> {
+        new.set(params)
+    }
+
+    fn generate(provider: &HwKey, new: &NewKeyParams) -> Result<Key> {
+        let uri = new.uri()?;
+        let made = T::new_key(new).and_then(|kind| provider.generate(uri, kind));
+        made.map_err(|error| error.stopping(format!("making a key at {uri}")))
+    }
+}
+
+/// No hardware that hwkey makes keys in has such ones.
+#[track_caller]
+pub fn not_made(type_name: &CStr) -> Error {
+    Error::new(
+        Reason::UnsupportedKey,
+        format!(
+            "hwkey makes no {} keys; it makes RSA and EC ones",
+            type_name.to_string_lossy()
+        ),
+    )
 }
 
 /// The core brought a key of another type: it never does.

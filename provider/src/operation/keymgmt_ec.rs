@@ -2,13 +2,15 @@
 
 use std::ffi::CStr;
 
-use ossl_shim::params::{Descriptor, ParamList, ParamsOut, names};
+use ossl_shim::Operation;
+use ossl_shim::params::{Descriptor, ParamList, ParamsIn, ParamsOut, names};
 
 use super::keymgmt::{KeyType, wrong_type};
-use crate::encoding::ecdsa;
+use super::new_key::{HWKEY_URI, NewKeyParams};
+use crate::encoding::{ec_point, ecdsa};
 use crate::error::Result;
-use crate::key::{Curve, Key, PublicKey};
-use crate::provider::ECDSA;
+use crate::key::{Curve, Key, NewKey, PublicKey};
+use crate::provider::{ECDH, ECDSA};
 
 /// `EC`.
 pub struct Ec;
@@ -36,7 +38,13 @@ impl KeyType for Ec {
         Descriptor::END,
     ];
 
-    const SIGNATURE: &'static CStr = ECDSA;
+    fn algorithm(operation: Operation) -> Option<&'static CStr> {
+        match operation {
+            Operation::Signature => Some(ECDSA),
+            Operation::KeyExchange => Some(ECDH),
+            _ => None,
+        }
+    }
 
     fn accepts(key: &Key) -> bool {
         parts(key).is_ok()
@@ -70,6 +78,44 @@ impl KeyType for Ec {
             true => list.octets(names::KEY_PUB, point),
             false => list,
         })
+    }
+
+    const PRIVATE: &'static CStr = names::KEY_PRIV;
+
+    fn public_from(params: &ParamsIn<'_>) -> Result<Option<PublicKey>> {
+        let group = params.utf8(names::KEY_GROUP_NAME)?;
+        let curve = group.and_then(Curve::by_group_name);
+        Ok(match (curve, params.octets(names::KEY_PUB)?) {
+            (Some(curve), Some(point)) => ec_point::uncompressed(curve, point)
+                .and_then(|point| PublicKey::ec(curve, &point).ok()),
+            _ => None,
+        })
+    }
+
+    const SETTABLE: &'static [Descriptor] =
+        &[Descriptor::octets(names::KEY_ENCODED_PUB), Descriptor::END];
+
+    /// CMS makes the originator's key so: the curve of ours, then its point.
+    fn with_params(public: &PublicKey, params: &ParamsIn<'_>) -> Result<Option<PublicKey>> {
+        let (PublicKey::Ec { curve, .. }, Some(point)) =
+            (public, params.octets(names::KEY_ENCODED_PUB)?)
+        else {
+            return Ok(None);
+        };
+        let point = ec_point::uncompressed(*curve, point).unwrap_or_default();
+        PublicKey::ec(*curve, &point).map(Some)
+    }
+
+    // "encoding" is there for the usual -pkeyopt ec_param_enc:named_curve; our keys have no other one.
+    const NEW: &'static [Descriptor] = &[
+        Descriptor::utf8(HWKEY_URI),
+        Descriptor::utf8(names::KEY_GROUP_NAME),
+        Descriptor::utf8(names::KEY_EC_ENCODING),
+        Descriptor::END,
+    ];
+
+    fn new_key(params: &NewKeyParams) -> Result<NewKey> {
+        params.curve().map(NewKey::Ec)
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::ffi::CStr;
 
+use ossl_shim::Operation;
 use ossl_shim::params::{Descriptor, ParamList, ParamsOut, names};
 
-use super::keymgmt::{KeyType, wrong_type};
+use super::keymgmt::{KeyType, not_made, wrong_type};
+use super::new_key::{HWKEY_URI, NewKeyParams};
 use crate::error::Result;
-use crate::key::{Edwards, Key, PublicKey};
+use crate::key::{Edwards, Key, NewKey, PublicKey};
 use crate::provider::EDDSA;
 
 /// Which of the two.
@@ -41,7 +43,12 @@ impl<T: EdwardsType> KeyType for T {
 
     const PUBLIC: &'static [Descriptor] = &[Descriptor::octets(names::KEY_PUB), Descriptor::END];
 
-    const SIGNATURE: &'static CStr = EDDSA;
+    fn algorithm(operation: Operation) -> Option<&'static CStr> {
+        match operation {
+            Operation::Signature => Some(EDDSA),
+            _ => None,
+        }
+    }
 
     fn accepts(key: &Key) -> bool {
         matches!(key.public(), PublicKey::Edwards { curve, .. } if *curve == T::CURVE)
@@ -66,6 +73,14 @@ impl<T: EdwardsType> KeyType for T {
             true => list.octets(names::KEY_PUB, point(key)?),
             false => list,
         })
+    }
+
+    const PRIVATE: &'static CStr = names::KEY_PRIV;
+
+    const NEW: &'static [Descriptor] = &[Descriptor::utf8(HWKEY_URI), Descriptor::END];
+
+    fn new_key(_: &NewKeyParams) -> Result<NewKey> {
+        Err(not_made(T::CURVE.type_name()))
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::ffi::CStr;
 
+use ossl_shim::Operation;
 use ossl_shim::params::{Descriptor, ParamList, ParamsOut, names};
 
-use super::keymgmt::{KeyType, wrong_type};
+use super::keymgmt::{KeyType, not_made, wrong_type};
+use super::new_key::{HWKEY_URI, NewKeyParams};
 use crate::error::Result;
-use crate::key::{Key, PublicKey, RsaUse};
+use crate::key::{Key, NewKey, PublicKey, RsaUse};
 use crate::provider::RSA;
 
 /// `RSA`, or with `PSS` the `RSA-PSS` of keys that do nothing else.
@@ -32,7 +34,13 @@ impl<const PSS: bool> KeyType for RsaKeys<PSS> {
         Descriptor::END,
     ];
 
-    const SIGNATURE: &'static CStr = RSA;
+    fn algorithm(operation: Operation) -> Option<&'static CStr> {
+        match operation {
+            Operation::Signature => Some(RSA),
+            Operation::AsymCipher if !PSS => Some(RSA),
+            _ => None,
+        }
+    }
 
     fn accepts(key: &Key) -> bool {
         let wanted = match PSS {
@@ -65,6 +73,25 @@ impl<const PSS: bool> KeyType for RsaKeys<PSS> {
             // RSA has no domain parameters.
             false => list,
         })
+    }
+
+    const PRIVATE: &'static CStr = names::KEY_RSA_D;
+
+    const NEW: &'static [Descriptor] = &[
+        Descriptor::utf8(HWKEY_URI),
+        Descriptor::unsigned(names::KEY_BITS),
+        Descriptor::unsigned(names::KEY_RSA_E),
+        Descriptor::END,
+    ];
+
+    fn new_key(params: &NewKeyParams) -> Result<NewKey> {
+        match PSS {
+            true => Err(not_made(c"RSA-PSS")),
+            false => Ok(NewKey::Rsa {
+                bits: params.bits(),
+                exponent: params.exponent(),
+            }),
+        }
     }
 }
 

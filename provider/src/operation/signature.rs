@@ -1,7 +1,7 @@
 //! Signatures over a digest: what ECDSA and RSA have in common.
 
-use ossl_shim::Signature;
 use ossl_shim::params::{Descriptor, ParamsIn, ParamsOut, names};
+use ossl_shim::{OperationContext, Signature};
 
 use super::message::Message;
 use crate::digest::Digest;
@@ -40,7 +40,7 @@ pub struct HashedSignature<T> {
     scheme: T,
 }
 
-impl<T: Hashed> Signature<HwKey> for HashedSignature<T> {
+impl<T: Hashed> OperationContext<HwKey> for HashedSignature<T> {
     const GETTABLE: &'static [Descriptor] = T::GETTABLE;
     const SETTABLE: &'static [Descriptor] = T::SETTABLE;
 
@@ -55,6 +55,23 @@ impl<T: Hashed> Signature<HwKey> for HashedSignature<T> {
         })
     }
 
+    fn set_params(&mut self, params: &ParamsIn<'_>) -> Result<()> {
+        if let Some(name) = params.utf8(names::SIGNATURE_DIGEST)? {
+            self.message.set_digest(name)?;
+        }
+        self.scheme.set_params(params)
+    }
+
+    fn params(&self, out: &mut ParamsOut<'_>) -> Result<()> {
+        if let Some(digest) = self.message.digest() {
+            out.utf8(names::SIGNATURE_DIGEST, digest.c_name())?;
+            out.int(names::SIGNATURE_DIGEST_SIZE, digest.size() as i32)?;
+        }
+        self.scheme.params(&self.message, out)
+    }
+}
+
+impl<T: Hashed> Signature<HwKey> for HashedSignature<T> {
     fn sign_init(&mut self, key: Option<&Key>) -> Result<()> {
         self.message.start(key)?;
         self.begin()?;
@@ -103,21 +120,6 @@ impl<T: Hashed> Signature<HwKey> for HashedSignature<T> {
 
     fn max_size(&self) -> Result<usize> {
         T::max_size(self.message.key()?)
-    }
-
-    fn set_params(&mut self, params: &ParamsIn<'_>) -> Result<()> {
-        if let Some(name) = params.utf8(names::SIGNATURE_DIGEST)? {
-            self.message.set_digest(name)?;
-        }
-        self.scheme.set_params(params)
-    }
-
-    fn params(&self, out: &mut ParamsOut<'_>) -> Result<()> {
-        if let Some(digest) = self.message.digest() {
-            out.utf8(names::SIGNATURE_DIGEST, digest.c_name())?;
-            out.int(names::SIGNATURE_DIGEST_SIZE, digest.size() as i32)?;
-        }
-        self.scheme.params(&self.message, out)
     }
 }
 

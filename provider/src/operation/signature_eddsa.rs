@@ -1,7 +1,7 @@
 //! EdDSA: Ed25519 and Ed448. The token gets the whole message.
 
-use ossl_shim::Signature;
 use ossl_shim::params::{Descriptor, ParamsIn, ParamsOut, names};
+use ossl_shim::{OperationContext, Signature};
 
 use super::keymgmt::wrong_type;
 use super::message::Message;
@@ -16,7 +16,7 @@ pub struct EddsaSignature {
     message: Message,
 }
 
-impl Signature<HwKey> for EddsaSignature {
+impl OperationContext<HwKey> for EddsaSignature {
     const GETTABLE: &'static [Descriptor] = &[
         Descriptor::octets(names::SIGNATURE_ALGORITHM_ID),
         Descriptor::END,
@@ -36,6 +36,20 @@ impl Signature<HwKey> for EddsaSignature {
         })
     }
 
+    fn set_params(&mut self, _: &ParamsIn<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn params(&self, out: &mut ParamsOut<'_>) -> Result<()> {
+        if out.wants(names::SIGNATURE_ALGORITHM_ID) {
+            let der = algorithm::eddsa_identifier(self.curve()?)?;
+            out.octets(names::SIGNATURE_ALGORITHM_ID, &der)?;
+        }
+        Ok(())
+    }
+}
+
+impl Signature<HwKey> for EddsaSignature {
     fn sign_init(&mut self, _: Option<&Key>) -> Result<()> {
         Err(whole_messages())
     }
@@ -90,18 +104,6 @@ impl Signature<HwKey> for EddsaSignature {
 
     fn max_size(&self) -> Result<usize> {
         Ok(self.curve()?.signature_size())
-    }
-
-    fn set_params(&mut self, _: &ParamsIn<'_>) -> Result<()> {
-        Ok(())
-    }
-
-    fn params(&self, out: &mut ParamsOut<'_>) -> Result<()> {
-        if out.wants(names::SIGNATURE_ALGORITHM_ID) {
-            let der = algorithm::eddsa_identifier(self.curve()?)?;
-            out.octets(names::SIGNATURE_ALGORITHM_ID, &der)?;
-        }
-        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! OSSL_STORE: `pkcs11:` URIs.
+//! OSSL_STORE: key URIs.
 
 use std::vec;
 
@@ -13,7 +13,7 @@ use crate::provider::HwKey;
 use crate::uri::{Origin, Uri};
 
 /// One opened URI.
-pub struct Pkcs11Store {
+pub struct HardwareStore {
     uri: Uri,
     wanted: Wanted,
     criterion: Option<Criterion>,
@@ -21,7 +21,7 @@ pub struct Pkcs11Store {
     found: Option<vec::IntoIter<Found>>,
 }
 
-impl Store<HwKey> for Pkcs11Store {
+impl Store<HwKey> for HardwareStore {
     fn open(_: &HwKey, uri: &str) -> Result<Self> {
         let parsed = Uri::parse(uri).and_then(|uri| uri.allowed_from(Origin::Program, true));
         Ok(Self {

@@ -5,8 +5,9 @@ use std::io::Read;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use ossl_shim::process::{O_NONBLOCK, is_privileged};
+use ossl_shim::process::O_NONBLOCK;
 
+use crate::environment::trusted_variable;
 use crate::error::{Error, Reason, Result, system_text};
 use crate::pin::{Pin, without_line_end};
 
@@ -167,14 +168,6 @@ impl std::fmt::Display for PinSource {
             Self::Credential(name) => write!(f, "credential:{name}"),
         }
     }
-}
-
-/// An environment variable, unless the program runs with rights that its user has not.
-fn trusted_variable(name: &str) -> Option<std::ffi::OsString> {
-    (!is_privileged())
-        .then(|| std::env::var_os(name))
-        .flatten()
-        .filter(|value| !value.is_empty())
 }
 
 fn is_plain_name(name: &str) -> bool {

@@ -1,16 +1,20 @@
 //! Key URIs: a scheme for each kind of hardware.
 
+mod part;
 pub mod pkcs11;
+pub mod tpm2;
 
 use std::fmt;
 
 pub use pkcs11::Pkcs11Uri;
+pub use tpm2::Tpm2Uri;
 
 use crate::error::{Error, Reason, Result};
 
 /// A parsed key URI.
 pub enum Uri {
-    Pkcs11(Pkcs11Uri),
+    Pkcs11(Box<Pkcs11Uri>),
+    Tpm2(Tpm2Uri),
 }
 
 /// Where a URI came from. Data never chooses code: a URI inside a file may not name other files,
@@ -32,19 +36,32 @@ impl Uri {
                 "a key URI begins with its scheme, such as pkcs11:",
             )
         })?;
-        if scheme.eq_ignore_ascii_case(pkcs11::SCHEME) {
-            return Pkcs11Uri::parse(rest).map(Self::Pkcs11);
+        let is = |known: &str| scheme.eq_ignore_ascii_case(known);
+        if is(pkcs11::SCHEME) {
+            return Pkcs11Uri::parse(rest).map(|uri| Self::Pkcs11(Box::new(uri)));
+        }
+        if is(tpm2::SCHEME) {
+            return Tpm2Uri::parse(rest).map(Self::Tpm2);
+        }
+        if is(tpm2::HANDLE_SCHEME) {
+            return Tpm2Uri::parse_handle(rest).map(Self::Tpm2);
+        }
+        if is(tpm2::OBJECT_SCHEME) {
+            return Tpm2Uri::parse_object(rest).map(Self::Tpm2);
         }
         Err(Error::new(
             Reason::InvalidUri,
-            format!("unknown scheme \"{scheme}:\"; this hwkey knows pkcs11:"),
+            format!("unknown scheme \"{scheme}:\"; this hwkey knows pkcs11: and tpm2:"),
         ))
     }
 
     /// Refuses what a URI from `origin` may not say.
     pub fn allowed_from(self, origin: Origin, allow_paths: bool) -> Result<Self> {
-        let Self::Pkcs11(uri) = &self;
-        match uri.path_attribute() {
+        let named = match &self {
+            Self::Pkcs11(uri) => uri.path_attribute(),
+            Self::Tpm2(uri) => uri.path_attribute(),
+        };
+        match named {
             Some(name) if origin == Origin::File && !allow_paths => Err(Error::new(
                 Reason::UriNotAllowed,
                 format!(
@@ -60,7 +77,9 @@ impl Uri {
 /// The URI without its secrets and paths: what may be shown and written.
 impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Pkcs11(uri) = self;
-        write!(f, "{uri}")
+        match self {
+            Self::Pkcs11(uri) => write!(f, "{uri}"),
+            Self::Tpm2(uri) => write!(f, "{uri}"),
+        }
     }
 }

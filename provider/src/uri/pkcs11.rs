@@ -2,21 +2,16 @@
 
 use std::fmt;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
-use zeroize::Zeroizing;
+use percent_encoding::percent_encode;
 
-use crate::error::{Error, Reason, Result};
+use super::part::{ESCAPED, Part, attributes};
+use crate::error::{Error, Result};
 use crate::pin::Pin;
 
 pub const SCHEME: &str = "pkcs11";
 
-/// What stays as it is in an attribute value: RFC 3986's unreserved characters, and nothing of RFC
-/// 7512's `pk11-res-avail` that a shell or a configuration file would take amiss.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+/// What messages about a URI of this scheme refer to.
+const SYNTAX: &str = "RFC 7512 §2.3";
 
 /// A PKCS#11 URI. What it doesn't name matches anything.
 #[derive(Default)]
@@ -60,22 +55,11 @@ pub enum ObjectType {
 impl Pkcs11Uri {
     /// Parses what follows `pkcs11:`.
     pub fn parse(text: &str) -> Result<Self> {
-        let (path, query) = text.split_once('?').unwrap_or((text, ""));
         let mut uri = Self::default();
-        let mut seen = Vec::new();
-        let path_start = SCHEME.len() + 1;
-        for part in
-            parts(path, ';', path_start).chain(parts(query, '&', path_start + path.len() + 1))
-        {
-            let in_query = part.position > path_start + path.len();
-            if seen.contains(&part.name) {
-                return Err(part.malformed("is given twice"));
-            }
-            seen.push(part.name);
-            if in_query {
-                uri.set_query(&part)?;
-            } else {
-                uri.set_path(&part)?;
+        for part in attributes(SCHEME, SYNTAX, text)? {
+            match part.in_query {
+                true => uri.set_query(&part)?,
+                false => uri.set_path(&part)?,
             }
         }
         Ok(uri)
@@ -112,8 +96,8 @@ impl Pkcs11Uri {
             "slot-id" => token.slot_id = Some(part.number()?),
             "object" => self.object = Some(part.bytes()?),
             "id" => self.id = Some(part.bytes()?),
-            "type" => self.object_type = Some(part.object_type()?),
-            _ => return Err(part.unknown()),
+            "type" => self.object_type = Some(object_type(part)?),
+            _ => return Err(unknown(part)),
         }
         Ok(())
     }
@@ -121,26 +105,17 @@ impl Pkcs11Uri {
     fn set_query(&mut self, part: &Part<'_>) -> Result<()> {
         match part.name {
             "pin-value" => {
-                let value = Zeroizing::new(part.bytes()?);
-                if value.is_empty() {
+                let pin = part.pin()?;
+                if pin.is_empty() {
                     // Sent to the token it would cost a try.
                     return Err(part.malformed("is empty"));
                 }
-                let pin = Pin::copied(&value);
-                self.pin_value = Some(pin.ok_or_else(|| part.malformed("is too long for a PIN"))?);
+                self.pin_value = Some(pin);
             }
-            "pin-source" => {
-                let source = part.text()?;
-                if source.starts_with('|') {
-                    return Err(part.malformed(
-                        "names a command, which hwkey never runs; use file:, env: or credential:",
-                    ));
-                }
-                self.pin_source = Some(source);
-            }
+            "pin-source" => self.pin_source = Some(part.pin_source()?),
             "module-path" => self.module_path = Some(part.text()?),
             "module-name" => self.module_name = Some(part.text()?),
-            _ => return Err(part.unknown()),
+            _ => return Err(unknown(part)),
         }
         Ok(())
     }
@@ -188,97 +163,26 @@ impl fmt::Display for Pkcs11Uri {
     }
 }
 
-/// One `name=value` with its place in the URI.
-struct Part<'a> {
-    name: &'a str,
-    value: Option<&'a str>,
-    /// Of the name, in bytes from the start of the URI.
-    position: usize,
+fn object_type(part: &Part<'_>) -> Result<ObjectType> {
+    match part.value {
+        Some("private") => Ok(ObjectType::Private),
+        Some("public") => Ok(ObjectType::Public),
+        Some("cert") => Ok(ObjectType::Certificate),
+        _ => Err(part.malformed("must be private, public or cert")),
+    }
 }
 
-fn parts(text: &str, separator: char, start: usize) -> impl Iterator<Item = Part<'_>> {
-    let mut position = start;
-    text.split(separator).filter_map(move |part| {
-        let at = position;
-        position += part.len() + 1;
-        let (name, value) = match part.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (part, None),
-        };
-        // An empty path ("pkcs11:") and a trailing separator are harmless.
-        (!part.is_empty()).then_some(Part {
-            name,
-            value,
-            position: at,
-        })
-    })
-}
-
-impl Part<'_> {
-    fn bytes(&self) -> Result<Vec<u8>> {
-        let value = self.value.ok_or_else(|| self.malformed("has no value"))?;
-        let offset = self.position + self.name.len() + 1;
-        for (index, _) in value.match_indices('%') {
-            let digits = value.as_bytes().get(index + 1..index + 3);
-            if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                return Err(Error::new(
-                    Reason::InvalidUri,
-                    format!(
-                        "attribute \"{}\": % without two hexadecimal digits at character {}; \
-                         write %25 for a percent sign",
-                        self.name,
-                        offset + index + 1
-                    ),
-                ));
-            }
-        }
-        Ok(percent_decode_str(value).collect())
+fn unknown(part: &Part<'_>) -> Error {
+    let name = part.name;
+    if name.starts_with("pin-") || name.starts_with("module-") {
+        return part.unknown("it belongs behind a \"?\"");
     }
-
-    fn text(&self) -> Result<String> {
-        String::from_utf8(self.bytes()?).map_err(|_| self.malformed("is not UTF-8"))
-    }
-
-    fn number(&self) -> Result<u64> {
-        let text = self.text()?;
-        text.parse()
-            .map_err(|_| self.malformed("is not a decimal number"))
-    }
-
-    fn object_type(&self) -> Result<ObjectType> {
-        match self.value {
-            Some("private") => Ok(ObjectType::Private),
-            Some("public") => Ok(ObjectType::Public),
-            Some("cert") => Ok(ObjectType::Certificate),
-            _ => Err(self.malformed("must be private, public or cert")),
-        }
-    }
-
-    /// Says what is wrong, never the value: it may be a PIN.
-    fn malformed(&self, problem: &str) -> Error {
-        let (name, position) = (self.name, self.position + 1);
-        Error::new(
-            Reason::InvalidUri,
-            format!("attribute \"{name}\" at character {position} {problem} (RFC 7512 §2.3)"),
-        )
-    }
-
-    fn unknown(&self) -> Error {
-        let position = self.position + 1;
-        let name = self.name;
-        let hint = if name.starts_with("pin-") || name.starts_with("module-") {
-            "it belongs behind a \"?\""
-        } else {
-            "RFC 7512 has token, manufacturer, serial, model, object, id, type, slot-id, \
-             slot-manufacturer, slot-description, library-manufacturer, library-description, \
-             library-version, and after \"?\" pin-source, pin-value, module-path, module-name, \
-             separated by \"&\""
-        };
-        Error::new(
-            Reason::InvalidUri,
-            format!("unknown attribute \"{name}\" at character {position}; {hint}"),
-        )
-    }
+    part.unknown(
+        "RFC 7512 has token, manufacturer, serial, model, object, id, type, slot-id, \
+         slot-manufacturer, slot-description, library-manufacturer, library-description, \
+         library-version, and after \"?\" pin-source, pin-value, module-path, module-name, \
+         separated by \"&\"",
+    )
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ mod objects;
 mod policies;
 mod sessions;
 mod signing;
+mod software_keys;
 
 pub use buffers::{
     digest, parameter, private_bytes, public_bytes, read_private, read_public, read_seed,

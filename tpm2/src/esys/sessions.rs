@@ -13,7 +13,7 @@ use tss_esapi::tss2_esys::{
 };
 
 use super::buffers::Buffer;
-use super::{Esys, Handle, Held, Result, check};
+use super::{Esys, Handle, Held, Result, check, software_keys};
 
 /// The sessions of a command.
 pub type Sessions = [ESYS_TR; 3];
@@ -55,6 +55,7 @@ impl Esys {
         };
         let none = ESYS_TR_NONE;
         let mut session = none;
+        software_keys::prepare();
         // SAFETY: a structure that is read during the call, no nonce (ESYS makes one), and a place for
         // one number.
         check("TPM2_StartAuthSession", unsafe {

@@ -6,6 +6,7 @@ mod decrypt;
 mod derive;
 mod describe;
 mod list;
+pub mod lockout;
 mod nv;
 mod random;
 mod sign;
@@ -19,6 +20,7 @@ use crate::tpm::Tpm;
 pub fn perform(tpm: &Tpm<'_>, task: &Task) -> Result<Outcome> {
     match task {
         Task::Describe => describe::describe(tpm).map(Outcome::Described),
+        Task::Lockout => lockout::lockout(tpm.esys).map(Outcome::Lockout),
         Task::Inspect { object } => Ok(Outcome::Inspected {
             area: tpm.key(object)?.area.as_ref().clone(),
             tpm: describe::describe(tpm)?,

@@ -196,6 +196,7 @@ pub fn wrapped(created: &Created, auth: &[u8]) -> Object {
 
 pub fn object(source: Source, auth: &[u8]) -> Object {
     Object {
+        name: None,
         source,
         auth: Secret::copied(auth),
         parent_auth: Secret::default(),

@@ -10,11 +10,11 @@ use p11_raw::User;
 
 use super::attempt::{Attempt, Failure};
 use super::failure::{code, describe, failed};
-use super::login_lock::LoginLock;
-use super::pins::{PinMark, Sourced, pin_for, refuse, unless_refused};
 use super::sessions::{Lease, LoginState};
 use super::token::Token;
 use crate::backend::Login;
+use crate::backend::login_lock::LoginLock;
+use crate::backend::pins::{PinHolder, PinMark, Sourced, pin_for, refuse, unless_refused};
 use crate::error::{Error, Reason, Result};
 use crate::pin::{Pin, PinPolicy};
 
@@ -65,7 +65,7 @@ fn by_pin(
     check_state(token, policy)?;
     let pin = source(policy)?;
     unless_refused(token, &pin)?;
-    let _lock = LoginLock::take(token);
+    let _lock = lock(token);
     token.bring_up_to_date();
     check_state(token, policy)?;
     // By another process of the family meanwhile.
@@ -79,6 +79,12 @@ fn by_pin(
         token.pins.keep(pin.value);
     }
     Ok((session, state))
+}
+
+/// Between processes: for cards only.
+fn lock(token: &Token) -> Option<LoginLock> {
+    let is_card = token.is_removable();
+    is_card.then(|| LoginLock::take("cards", &token.attempted()))
 }
 
 /// The PIN for the login that a key wants for each signature; `None` if the token asks for it itself.
@@ -102,7 +108,7 @@ pub fn log_in_for_key(
     let Some(pin) = pin else {
         return c_login(token, session, User::ContextSpecific, None).map(drop);
     };
-    let _lock = LoginLock::take(token);
+    let _lock = lock(token);
     unless_refused(token, pin)?;
     let is_good = match token.sessions().login() {
         LoginState::ByPin(Some(accepted)) => accepted == PinMark::of(token, &pin.value),

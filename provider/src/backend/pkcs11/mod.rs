@@ -11,8 +11,6 @@
 //! | `identity` | what a token is known by, and whether a URI means it |
 //! | `sessions` | the pool of sessions of a token |
 //! | `login` | one login, however many threads want it; no PIN is spent twice |
-//! | `login_lock` | between processes: nobody else logs in meanwhile |
-//! | `pins` | which PIN is sent, and which never again |
 //! | `attempt` | recovery: what is lost is begun anew |
 //! | `candidates` | the tokens that a URI may mean |
 //! | `search` | objects by URI |
@@ -37,12 +35,10 @@ mod key;
 mod life;
 mod listing;
 mod login;
-mod login_lock;
 mod mechanisms;
 mod module;
 mod names;
 mod object;
-mod pins;
 mod plan;
 mod registry;
 mod search;

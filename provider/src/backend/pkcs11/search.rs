@@ -40,7 +40,7 @@ pub fn find(
         pattern: Pattern::of(uri),
         wanted: kinds?,
         policy: KeyPolicy {
-            pin: config.pin_policy(uri)?,
+            pin: config.pin_policy(uri.pin_source.as_deref(), uri.pin_value.is_some())?,
             hashes_in_token: config.hashes_in_token,
         },
     };

@@ -14,8 +14,8 @@ use p11_raw::{Session, SlotId};
 
 use super::failure::{code, describe, failed};
 use super::module::Module;
-use super::pins::PinMark;
 use super::token::Token;
+use crate::backend::pins::PinMark;
 use crate::error::Result;
 
 /// How long an operation waits for a session when the token has no more of them.

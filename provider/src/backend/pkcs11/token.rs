@@ -1,5 +1,6 @@
 //! One token.
 
+use std::hash::{DefaultHasher, Hash};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -14,8 +15,8 @@ use super::failure::{code, describe, failed, is_loss, leaves_sessions_open, may_
 use super::identity::Identity;
 use super::life::LifeNumber;
 use super::module::{Module, Present};
-use super::pins::KeptPins;
 use super::sessions::{Lease, Sessions};
+use crate::backend::pins::{KeptPins, PinHolder};
 use crate::error::{Error, Reason, Result};
 use crate::uri::Pkcs11Uri;
 
@@ -304,5 +305,23 @@ impl Token {
                 std::process::id()
             ),
         )
+    }
+}
+
+impl PinHolder for Token {
+    fn mark(&self, hasher: &mut DefaultHasher) {
+        (self.identity.to_string(), &self.identity.model).hash(hasher);
+    }
+
+    fn kept(&self) -> &KeptPins {
+        &self.pins
+    }
+
+    fn title(&self) -> String {
+        self.identity.to_string()
+    }
+
+    fn attempted(&self) -> String {
+        format!("logging in to {}", self.identity)
     }
 }

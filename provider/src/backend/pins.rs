@@ -1,4 +1,5 @@
-//! Which PIN is sent to a token, and which never again.
+//! Which PIN is sent to the hardware, and which never again. An authorisation value of a TPM's object is
+//! one, too.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU64;
@@ -7,10 +8,29 @@ use std::time::Instant;
 
 use ossl_shim::process::{AppendOnly, FamilySet, Secret};
 
-use super::token::Token;
-use crate::backend::Login;
+use super::Login;
 use crate::error::{Error, Reason, Result};
 use crate::pin::{Pin, PinPolicy};
+
+/// What a PIN is for.
+pub trait PinHolder {
+    /// What tells it from all others: a PIN that one refuses may be another's.
+    fn mark(&self, hasher: &mut DefaultHasher);
+
+    /// The PINs that it has accepted.
+    fn kept(&self) -> &KeptPins;
+
+    /// Its name in questions.
+    fn title(&self) -> String;
+
+    /// What the PIN is sent for, in messages: `logging in to token "gateway"`.
+    fn attempted(&self) -> String;
+
+    /// What the PIN is called.
+    fn noun(&self) -> &'static str {
+        "PIN"
+    }
+}
 
 /// The PINs that a token has accepted. They outlive forks: a worker that can't read the PIN file
 /// uses the kept copy.
@@ -37,7 +57,7 @@ pub struct PinMark(NonZeroU64);
 impl PinMark {
     /// SipHash behind a key of this process and its children. A PIN has few digits: who has the key can
     /// find it. So the key is where a kept PIN would be, out of core dumps.
-    pub fn of(token: &Token, pin: &Pin) -> Self {
+    pub fn of(holder: &impl PinHolder, pin: &Pin) -> Self {
         static KEY: OnceLock<Option<Secret>> = OnceLock::new();
         let key = KEY.get_or_init(|| {
             Secret::filled(|room| {
@@ -47,9 +67,14 @@ impl PinMark {
         });
         let mut hasher = DefaultHasher::new();
         key.as_deref().hash(&mut hasher);
-        let identity = &token.identity;
-        (identity.to_string(), &identity.model, &**pin).hash(&mut hasher);
+        holder.mark(&mut hasher);
+        (**pin).hash(&mut hasher);
         Self(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// As a number that is never 0.
+    pub fn number(self) -> u64 {
+        self.0.get()
     }
 }
 
@@ -60,27 +85,28 @@ const KEY_SIZE: usize = 32;
 /// its parent, or a sibling, knows to be wrong.
 static REFUSED: FamilySet = FamilySet::new();
 
-/// The token refused the PIN: it gets it no more from this process.
-pub fn refuse(token: &Token, pin: &Pin) {
-    REFUSED.insert(PinMark::of(token, pin).0);
+/// The PIN was refused: it is sent no more by this process.
+pub fn refuse(holder: &impl PinHolder, pin: &Pin) {
+    REFUSED.insert(PinMark::of(holder, pin).0);
 }
 
-fn is_refused(token: &Token, pin: &Pin) -> bool {
-    REFUSED.contains(PinMark::of(token, pin).0)
+/// Whether this PIN was refused before.
+pub fn is_refused(holder: &impl PinHolder, pin: &Pin) -> bool {
+    REFUSED.contains(PinMark::of(holder, pin).0)
 }
 
-/// An error if the token refused this PIN before.
-pub fn unless_refused(token: &Token, pin: &Sourced) -> Result<()> {
-    if !is_refused(token, &pin.value) {
+/// An error if this PIN was refused before.
+pub fn unless_refused(holder: &impl PinHolder, pin: &Sourced) -> Result<()> {
+    if !is_refused(holder, &pin.value) {
         return Ok(());
     }
+    let (attempted, noun) = (holder.attempted(), holder.noun());
     Err(Error::new(
         Reason::PinRefused,
         format!(
-            "logging in to {}: the PIN {} was refused before, and this process does not send it \
-             again; correct it at its source, then restart the program if that PIN was only set on \
-             the token since",
-            token.identity, pin.origin
+            "{attempted}: the {noun} {} was refused before, and this process does not send it again; \
+             correct it at its source, then restart the program if that {noun} was only set since",
+            pin.origin
         ),
     ))
 }
@@ -105,7 +131,7 @@ impl Sourced {
 /// The PIN to be sent: exactly one, the first that there is. A second one is never tried. The caller
 /// has waited `since` for its turn.
 pub fn pin_for(
-    token: &Token,
+    holder: &impl PinHolder,
     policy: &PinPolicy,
     given: Option<&Pin>,
     login: &mut Login<'_, '_>,
@@ -113,18 +139,17 @@ pub fn pin_for(
 ) -> Result<Sourced> {
     match given.and_then(|pin| Pin::copied(pin)) {
         Some(pin) => Ok(Sourced::new(pin, "from the URI")),
-        None => unless_given(token, policy, login, since),
+        None => unless_given(holder, policy, login, since),
     }
 }
 
 /// From the source, the copy kept of it, the program's prompt, or our own.
 fn unless_given(
-    token: &Token,
+    holder: &impl PinHolder,
     policy: &PinPolicy,
     login: &mut Login<'_, '_>,
     since: Instant,
 ) -> Result<Sourced> {
-    let identity = &token.identity;
     let mut problem = None;
     if let Some(source) = &policy.source {
         match source.read() {
@@ -134,8 +159,8 @@ fn unless_given(
     }
     // A worker that gave up root's rights can't read root's file.
     let good = || {
-        let kept = token.pins.newest();
-        kept.filter(|pin| !is_refused(token, pin))
+        let kept = holder.kept().newest();
+        kept.filter(|pin| !is_refused(holder, pin))
     };
     if let Some(pin) = good() {
         return Ok(Sourced::new(pin, KEPT));
@@ -143,29 +168,30 @@ fn unless_given(
     // A source that is configured and fails is for the administrator, not for the program's user.
     let asked = problem
         .is_none()
-        .then(|| login.ask(&format!("{identity} (PIN)")));
+        .then(|| login.ask(&format!("{} ({})", holder.title(), holder.noun())));
     if let Some(pin) = asked.flatten() {
         return Ok(Sourced::new(pin, "from the program's prompt"));
     }
-    let attempted = format!("logging in to {identity}");
     if let Some(prompt) = policy.prompt.as_ref().filter(|_| login.prompts()) {
+        let attempted = holder.attempted();
         if let Some(problem) = problem {
             log::warn!("{attempted}: {problem}; asking instead");
         }
-        let pin = prompt.ask(&identity.to_string(), since, good);
+        let pin = prompt.ask(&holder.title(), since, good);
         let pin = pin.map_err(|error| error.within(&attempted))?;
         return Ok(Sourced::new(pin, "from the prompt"));
     }
     if let Some(problem) = problem {
-        return Err(problem.within(&attempted));
+        return Err(problem.within(&holder.attempted()));
     }
     // Refused since: that is the reason then.
-    let kept = token.pins.newest().map(|pin| Sourced::new(pin, KEPT));
+    let kept = holder.kept().newest().map(|pin| Sourced::new(pin, KEPT));
     kept.ok_or_else(|| {
+        let (attempted, noun) = (holder.attempted(), holder.noun());
         Error::new(
             Reason::PinRequired,
             format!(
-                "{attempted}: no PIN and nobody to ask; add pin-source = file:/path/to/pin to \
+                "{attempted}: no {noun} and nobody to ask; add pin-source = file:/path/to/pin to \
                  hwkey's section of openssl.cnf, or ?pin-source=file:/path/to/pin to the URI"
             ),
         )

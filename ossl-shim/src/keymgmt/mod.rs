@@ -1,4 +1,4 @@
-//! Key management, provider-keymgmt(7): keys that exist already; there is nothing to import.
+//! Key management, provider-keymgmt(7).
 
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
@@ -7,15 +7,21 @@ use std::ptr;
 use crate::abi::functions::{
     KEYMGMT_DUP, KEYMGMT_EXPORT, KEYMGMT_EXPORT_TYPES, KEYMGMT_FREE, KEYMGMT_GEN,
     KEYMGMT_GEN_CLEANUP, KEYMGMT_GEN_INIT, KEYMGMT_GEN_SET_PARAMS, KEYMGMT_GEN_SETTABLE_PARAMS,
-    KEYMGMT_GET_PARAMS, KEYMGMT_GETTABLE_PARAMS, KEYMGMT_HAS, KEYMGMT_LOAD, KEYMGMT_MATCH,
-    KEYMGMT_NEW, KEYMGMT_QUERY_OPERATION_NAME, KEYMGMT_VALIDATE,
+    KEYMGMT_GET_PARAMS, KEYMGMT_GETTABLE_PARAMS, KEYMGMT_HAS, KEYMGMT_IMPORT, KEYMGMT_IMPORT_TYPES,
+    KEYMGMT_LOAD, KEYMGMT_MATCH, KEYMGMT_NEW, KEYMGMT_QUERY_OPERATION_NAME, KEYMGMT_SET_PARAMS,
+    KEYMGMT_SETTABLE_PARAMS, KEYMGMT_VALIDATE,
 };
 use crate::abi::{Callback, OsslDispatch, OsslParam, select};
 use crate::boundary::{enter, quietly};
 use crate::fault::Fault;
+use crate::operation::on;
 use crate::ownership::{ContextRef, Held, HeldKey, KeyReference, Owned};
 use crate::params::{Descriptor, ParamList, ParamsIn, ParamsOut};
 use crate::provider::{Operation, Provider};
+
+mod generate;
+
+use generate::{gen_cleanup, gen_init, gen_set_params, gen_settable_params, generate};
 
 /// One key type (`EC`, `RSA`, …) of a provider.
 pub trait KeyManagement<P: Provider>: 'static {
@@ -43,12 +49,31 @@ pub trait KeyManagement<P: Provider>: 'static {
     /// The key for another provider, as far as it may leave.
     fn export(key: &P::Key, selection: Selection) -> Result<ParamList, P::Error>;
 
-    /// Makes a key.
-    fn generate(
-        provider: &P,
-        selection: Selection,
-        params: &ParamsIn<'_>,
-    ) -> Result<P::Key, P::Error>;
+    /// A key from what another provider exports; `None`, without an error, for one that can't be here.
+    fn import(selection: Selection, params: &ParamsIn<'_>) -> Result<Option<P::Key>, P::Error>;
+
+    /// A copy of what is selected.
+    fn duplicate(key: &P::Key, selection: Selection) -> P::Key;
+
+    /// The parameters that [`Self::changed`] takes, ended by [`Descriptor::END`].
+    const SETTABLE: &'static [Descriptor];
+
+    /// What a key becomes with `params`.
+    fn changed(key: &P::Key, params: &ParamsIn<'_>) -> Result<P::Key, P::Error>;
+
+    /// What the program has said so far of a key that is to be made.
+    type New: Send + 'static;
+
+    /// The parameters that [`Self::set_new`] takes, ended by [`Descriptor::END`].
+    const NEW: &'static [Descriptor];
+
+    /// Starts to make what is selected.
+    fn begin(selection: Selection) -> Self::New;
+
+    fn set_new(new: &mut Self::New, params: &ParamsIn<'_>) -> Result<(), P::Error>;
+
+    /// Makes the key.
+    fn generate(provider: &P, new: &Self::New) -> Result<P::Key, P::Error>;
 }
 
 /// `OSSL_KEYMGMT_SELECT_*`: which parts of a key a call is about.
@@ -97,30 +122,34 @@ impl<P: Provider, T: KeyManagement<P>> Table<P, T> {
         KEYMGMT_VALIDATE.entry(validate::<P, T>),
         KEYMGMT_MATCH.entry(matches::<P, T>),
         KEYMGMT_EXPORT.entry(export::<P, T>),
-        KEYMGMT_EXPORT_TYPES.entry(export_types::<P, T>),
-        KEYMGMT_DUP.entry(dup::<P>),
+        KEYMGMT_EXPORT_TYPES.entry(public_types::<P, T>),
+        KEYMGMT_IMPORT.entry(import::<P, T>),
+        KEYMGMT_IMPORT_TYPES.entry(public_types::<P, T>),
+        KEYMGMT_DUP.entry(dup::<P, T>),
+        KEYMGMT_SET_PARAMS.entry(set_params::<P, T>),
+        KEYMGMT_SETTABLE_PARAMS.entry(settable_params::<P, T>),
         KEYMGMT_GEN_INIT.entry(gen_init::<P, T>),
-        KEYMGMT_GEN_SET_PARAMS.entry(gen_set_params),
-        KEYMGMT_GEN_SETTABLE_PARAMS.entry(gen_settable_params),
-        KEYMGMT_GEN.entry(generate::<P>),
-        KEYMGMT_GEN_CLEANUP.entry(free::<P>),
+        KEYMGMT_GEN_SET_PARAMS.entry(gen_set_params::<P, T>),
+        KEYMGMT_GEN_SETTABLE_PARAMS.entry(gen_settable_params::<P, T>),
+        KEYMGMT_GEN.entry(generate::<P, T>),
+        KEYMGMT_GEN_CLEANUP.entry(gen_cleanup::<P, T>),
         OsslDispatch::END,
     ];
 }
 
 /// # Safety
-/// `keydata` must be a key of ours.
+/// `keydata` must be a key of ours that is not being imported or changed.
 unsafe fn key<'a, P: Provider>(keydata: *const c_void) -> Result<&'a HeldKey<P>, Fault> {
-    // SAFETY: the caller's promise; keys are never mutably borrowed.
+    // SAFETY: the caller's promise; nothing else borrows keys mutably.
     unsafe { Owned::borrow(keydata) }
 }
 
-/// An empty key, which never gets a content: there is no import.
+/// An empty key, for `import`.
 ///
-/// It is there for `EVP_PKEY_eq` with a key of another provider. OpenSSL tries to move that key here
-/// first; without this function it leaves an error in the queue although it then succeeds the other
-/// way round, and `SSL_CTX_use_certificate_chain_file` fails for it (a server's second certificate
-/// for the same key, mosquitto's SIGHUP).
+/// Both are there for the peer's key of a key exchange, and for `EVP_PKEY_eq` with a key of another
+/// provider. OpenSSL tries to move that key here first; without this function it leaves an error in the
+/// queue although it then succeeds the other way round, and `SSL_CTX_use_certificate_chain_file` fails
+/// for it (a server's second certificate for the same key, mosquitto's SIGHUP).
 unsafe extern "C" fn new<P: Provider>(provctx: *mut c_void) -> *mut c_void {
     quietly(ptr::null_mut(), || {
         // SAFETY: the core passes our context.
@@ -151,16 +180,44 @@ unsafe extern "C" fn free<P: Provider>(keydata: *mut c_void) {
     unsafe { Owned::<HeldKey<P>>::free_late(keydata) };
 }
 
-unsafe extern "C" fn dup<P: Provider>(keydata: *const c_void, _: c_int) -> *mut c_void {
+unsafe extern "C" fn dup<P: Provider, T: KeyManagement<P>>(
+    keydata: *const c_void,
+    selection: c_int,
+) -> *mut c_void {
     quietly(ptr::null_mut(), || {
         // SAFETY: the core passes a key of ours.
         unsafe { key::<P>(keydata) }.map_or(ptr::null_mut(), |held| {
+            let copy = |key| T::duplicate(key, Selection(selection));
             Owned::hand_over(Held {
                 context: held.context,
-                value: held.value.clone(),
+                value: held.value.as_ref().map(copy),
             })
         })
     })
+}
+
+/// Without this function OpenSSL takes a parameter for set that was not, such as the public half of a
+/// peer whose curve it copied from our key (CMS).
+unsafe extern "C" fn set_params<P: Provider, T: KeyManagement<P>>(
+    keydata: *mut c_void,
+    params: *const OsslParam,
+) -> c_int {
+    // SAFETY: the core passes its terminated array and a key of ours, which nobody else uses while it
+    // is changed (EVP_PKEY_set_params(3), openssl-threads(7)).
+    unsafe {
+        let params = ParamsIn::new(params);
+        on::<P, Option<P::Key>, _>(keydata, c"keymgmt_set_params", |_, held| {
+            let key = held.as_ref().ok_or(Fault::Null("the key"))?;
+            *held = Some(T::changed(key, &params)?);
+            Ok(1)
+        })
+    }
+}
+
+unsafe extern "C" fn settable_params<P: Provider, T: KeyManagement<P>>(
+    _: *mut c_void,
+) -> *const OsslParam {
+    Descriptor::table(T::SETTABLE)
 }
 
 unsafe extern "C" fn get_params<P: Provider, T: KeyManagement<P>>(
@@ -244,49 +301,25 @@ unsafe extern "C" fn export<P: Provider, T: KeyManagement<P>>(
     })
 }
 
-unsafe extern "C" fn export_types<P: Provider, T: KeyManagement<P>>(
+unsafe extern "C" fn import<P: Provider, T: KeyManagement<P>>(
+    keydata: *mut c_void,
+    selection: c_int,
+    params: *const OsslParam,
+) -> c_int {
+    // SAFETY: the core passes its terminated array and what `new` made, which nobody else has yet.
+    unsafe {
+        let params = ParamsIn::new(params);
+        on::<P, Option<P::Key>, _>(keydata, c"keymgmt_import", |_, key| {
+            *key = T::import(Selection(selection), &params)?;
+            Ok(key.is_some().into())
+        })
+    }
+}
+
+unsafe extern "C" fn public_types<P: Provider, T: KeyManagement<P>>(
     _selection: c_int,
 ) -> *const OsslParam {
     Descriptor::table(T::PUBLIC)
-}
-
-/// The key is made here already: all that a provider needs is in the parameters of `gen_init`, and
-/// `gen_set_params` comes later only for callers that set algorithm parameters of other providers.
-unsafe extern "C" fn gen_init<P: Provider, T: KeyManagement<P>>(
-    provctx: *mut c_void,
-    selection: c_int,
-    params: *const OsslParam,
-) -> *mut c_void {
-    // SAFETY: the core passes our context and its terminated array.
-    let (context, params) = unsafe { (ContextRef::<P>::new(provctx), ParamsIn::new(params)) };
-    enter(context, c"keymgmt_gen_init", |context| {
-        let inner = context.get();
-        let made = inner
-            .core
-            .shielded(|| T::generate(&inner.provider, Selection(selection), &params))?;
-        Ok(Owned::<HeldKey<P>>::hand_over(Held {
-            context,
-            value: Some(made),
-        }))
-    })
-}
-
-unsafe extern "C" fn gen_set_params(_: *mut c_void, _: *const OsslParam) -> c_int {
-    1
-}
-
-unsafe extern "C" fn gen_settable_params(_: *mut c_void, _: *mut c_void) -> *const OsslParam {
-    const NONE: &[Descriptor] = &[Descriptor::END];
-    Descriptor::table(NONE)
-}
-
-unsafe extern "C" fn generate<P: Provider>(
-    genctx: *mut c_void,
-    _: Option<Callback>,
-    _: *mut c_void,
-) -> *mut c_void {
-    // SAFETY: the generation context is the key that `gen_init` made.
-    unsafe { dup::<P>(genctx, 0) }
 }
 
 fn context_of<P: Provider>(held: &Result<&HeldKey<P>, Fault>) -> Result<ContextRef<P>, Fault> {
