@@ -39,7 +39,7 @@ const SURPRISES: u32 = 2;
 pub fn run(place: &mut Place, task: &Task) -> Result<Outcome> {
     let mut attempts = Attempts::new(task);
     loop {
-        let turn = (place.sharing != Sharing::Managed).then(|| Turn::take(&place.tcti));
+        let turn = take_turn(place);
         attempts.is_alone = turn.as_ref().is_some_and(Turn::is_taken);
         let result = attempt(place, task);
         let next = result.map_err(|failure| {
@@ -57,6 +57,11 @@ pub fn run(place: &mut Place, task: &Task) -> Result<Outcome> {
         drop(turn);
         thread::sleep(pause);
     }
+}
+
+/// None where a resource manager keeps processes apart.
+fn take_turn(place: &Place) -> Option<Turn> {
+    (place.sharing != Sharing::Managed).then(|| Turn::take(&place.tcti))
 }
 
 fn attempt(place: &mut Place, task: &Task) -> Result<Outcome> {

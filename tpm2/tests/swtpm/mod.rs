@@ -227,7 +227,8 @@ fn free_ports() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
         let offset = NEXT.fetch_add(2, Ordering::Relaxed);
-        let port = 21000 + ((std::process::id() as u16 % 200) * 100 + offset) % 20000;
+        // Below those that the system gives to whoever connects.
+        let port = 12000 + ((std::process::id() % 200) as u16 * 100 + offset) % 20000;
         let both = [port, port + 1].map(|port| TcpListener::bind(("127.0.0.1", port)));
         if both.iter().all(Result::is_ok) {
             return port;
@@ -244,10 +245,15 @@ fn run(directory: &std::path::Path, port: u16) -> Child {
         .args(["--ctrl", &format!("type=tcp,port={}", port + 1)])
         .env_remove("OPENSSL_CONF")
         .stderr(Stdio::null());
-    let process = start(command);
+    let mut process = start(command);
     let deadline = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(("127.0.0.1", port + 1)).is_err() {
-        assert!(Instant::now() < deadline, "swtpm does not start");
+    let is_up = |port| TcpStream::connect(("127.0.0.1", port)).is_ok();
+    while !(is_up(port) && is_up(port + 1)) {
+        let ended = process.try_wait().unwrap();
+        assert!(
+            ended.is_none() && Instant::now() < deadline,
+            "swtpm: {ended:?}"
+        );
         std::thread::yield_now();
     }
     process
