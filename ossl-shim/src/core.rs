@@ -6,14 +6,16 @@ use std::panic::Location;
 use std::ptr;
 
 use crate::abi::functions::{
-    BIO_GETS, BIO_READ_EX, BIO_WRITE_EX, CORE_GET_PARAMS, CORE_NEW_ERROR, CORE_POP_ERROR_TO_MARK,
-    CORE_SET_ERROR_DEBUG, CORE_SET_ERROR_MARK, CORE_VSET_ERROR, Function,
+    BIO_GETS, BIO_READ_EX, BIO_WRITE_EX, CORE_GET_LIBCTX, CORE_GET_PARAMS, CORE_NEW_ERROR,
+    CORE_POP_ERROR_TO_MARK, CORE_SET_ERROR_DEBUG, CORE_SET_ERROR_MARK, CORE_VSET_ERROR, Function,
     PROVIDER_DEREGISTER_CHILD_CB, PROVIDER_NAME, PROVIDER_REGISTER_CHILD_CB, PROVIDER_UP_REF,
 };
 use crate::abi::{
-    CoreBio, CoreHandle, OsslDispatch, OsslParam, PropertiesCallback, ProviderCallback, VaList,
-    data_type,
+    CoreBio, CoreContext, CoreHandle, OsslDispatch, OsslParam, PropertiesCallback,
+    ProviderCallback, VaList, data_type,
 };
+
+use crate::software_keys;
 
 /// Something that can be put into OpenSSL's error queue.
 pub trait Report {
@@ -57,6 +59,7 @@ unsafe impl Sync for Core {}
 #[derive(Default, Clone, Copy)]
 pub(crate) struct Calls {
     get_params: Option<unsafe extern "C" fn(*const CoreHandle, *mut OsslParam) -> c_int>,
+    get_libctx: Option<unsafe extern "C" fn(*const CoreHandle) -> *mut CoreContext>,
     new_error: Option<unsafe extern "C" fn(*const CoreHandle)>,
     set_error_debug:
         Option<unsafe extern "C" fn(*const CoreHandle, *const c_char, c_int, *const c_char)>,
@@ -209,6 +212,19 @@ impl Core {
         }
     }
 
+    /// Lets OpenSSL settle which provider has software keys of each of these types, before it meets our
+    /// keys.
+    pub fn settle_software_keys(&self, types: &[&CStr]) {
+        let Some(get_libctx) = self.calls.get_libctx else {
+            return;
+        };
+        // SAFETY: it takes only the handle; the context is that of the libcrypto which has the function.
+        unsafe {
+            let context = get_libctx(self.handle).cast();
+            software_keys::look_for(types, context, get_libctx as *const c_void);
+        }
+    }
+
     /// The providers active beside this one. `None` where the core can't tell.
     ///
     /// Registering for child contexts is the one way a provider can see its neighbours without
@@ -306,6 +322,7 @@ impl Calls {
         // SAFETY: the caller's promise.
         unsafe {
             fill(&mut self.get_params, &CORE_GET_PARAMS, entry);
+            fill(&mut self.get_libctx, &CORE_GET_LIBCTX, entry);
             fill(&mut self.new_error, &CORE_NEW_ERROR, entry);
             fill(&mut self.set_error_debug, &CORE_SET_ERROR_DEBUG, entry);
             fill(&mut self.vset_error, &CORE_VSET_ERROR, entry);

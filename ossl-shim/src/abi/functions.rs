@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use super::ctype::CSignature;
 use super::{
-    Callback, CoreBio, CoreHandle, OsslAlgorithm, OsslDispatch, OsslItem, OsslParam,
+    Callback, CoreBio, CoreContext, CoreHandle, OsslAlgorithm, OsslDispatch, OsslItem, OsslParam,
     PassphraseCallback, PropertiesCallback, ProviderCallback, UnsignedChar, VaList,
 };
 
@@ -93,6 +93,7 @@ type Ctx = *mut c_void;
 functions! {
     // provider-base(7): what the core offers.
     CORE_GET_PARAMS = 2: core_get_params(*const CoreHandle, ParamMut) -> c_int;
+    CORE_GET_LIBCTX = 4: core_get_libctx(*const CoreHandle) -> *mut CoreContext;
     CORE_NEW_ERROR = 5: core_new_error(*const CoreHandle);
     CORE_SET_ERROR_DEBUG = 6: core_set_error_debug(*const CoreHandle, *const c_char, c_int, *const c_char);
     CORE_VSET_ERROR = 7: core_vset_error(*const CoreHandle, u32, *const c_char, VaList);
