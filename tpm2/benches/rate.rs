@@ -1,6 +1,6 @@
-//! How fast it signs, beside a bare loop of ESYS calls: `cargo test -p hwkey-tpm2 --test rate --
-//! --ignored --nocapture`.
+//! How fast it signs, beside a bare loop of ESYS calls: `cargo bench -p hwkey-tpm2`.
 
+#[path = "../tests/swtpm/mod.rs"]
 mod swtpm;
 
 use std::ffi::CString;
@@ -15,9 +15,7 @@ use tss_esapi::tss2_esys::*;
 
 use swtpm::{P256, Tpm, saved, wrapped};
 
-#[test]
-#[ignore = "measures"]
-fn signatures_a_second() {
+fn main() {
     let tpm = Tpm::start();
     let persistent = tpm.persistent("ecc256:ecdsa", "");
     let context = saved(&tpm.read("key.ctx"));
