@@ -106,7 +106,8 @@ def load_by_threads():
     for thread in threads: thread.start()
     for thread in threads: thread.join()
     # join() returns while the thread still ends; forked then, a child finds OpenSSL's locks taken.
-    while len(os.listdir('/proc/self/task')) > 1: os.sched_yield()
+    ended = {str(thread.native_id) for thread in threads}
+    while ended.intersection(os.listdir('/proc/self/task')): os.sched_yield()
 def in_children(work):
     children = []
     for _ in range(3):
