@@ -404,8 +404,9 @@ fn of_the_way(desk: &Desk) -> String {
         desk.configure(&desk.conf().option("tpm2-tcti", tcti));
         desk.signing("key.pem").fails()
     };
-    let nobody = free_port();
-    let mut said = through(&format!("swtpm:host=127.0.0.1,port={nobody}"));
+    let gone = Desk::new();
+    gone.tpm.stop();
+    let mut said = through(&gone.tpm.tcti());
     said += &through("pigeon:");
     // A device that belongs to others.
     let device = desk.path().join("device");
