@@ -1,18 +1,21 @@
 //! What the core offers to a provider, as safe calls.
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::Location;
 use std::ptr;
 
 use crate::abi::functions::{
-    BIO_GETS, BIO_READ_EX, BIO_WRITE_EX, CORE_GET_PARAMS, CORE_NEW_ERROR, CORE_POP_ERROR_TO_MARK,
-    CORE_SET_ERROR_DEBUG, CORE_SET_ERROR_MARK, CORE_VSET_ERROR, Function,
+    BIO_GETS, BIO_READ_EX, BIO_WRITE_EX, CORE_GET_LIBCTX, CORE_GET_PARAMS, CORE_NEW_ERROR,
+    CORE_POP_ERROR_TO_MARK, CORE_SET_ERROR_DEBUG, CORE_SET_ERROR_MARK, CORE_VSET_ERROR, Function,
     PROVIDER_DEREGISTER_CHILD_CB, PROVIDER_NAME, PROVIDER_REGISTER_CHILD_CB, PROVIDER_UP_REF,
 };
 use crate::abi::{
-    CoreBio, CoreHandle, OsslDispatch, OsslParam, PropertiesCallback, ProviderCallback, VaList,
-    data_type,
+    CoreBio, CoreContext, CoreHandle, OsslDispatch, OsslParam, PropertiesCallback,
+    ProviderCallback, VaList, data_type,
 };
+
+use crate::software_keys;
 
 /// Something that can be put into OpenSSL's error queue.
 pub trait Report {
@@ -56,6 +59,7 @@ unsafe impl Sync for Core {}
 #[derive(Default, Clone, Copy)]
 pub(crate) struct Calls {
     get_params: Option<unsafe extern "C" fn(*const CoreHandle, *mut OsslParam) -> c_int>,
+    get_libctx: Option<unsafe extern "C" fn(*const CoreHandle) -> *mut CoreContext>,
     new_error: Option<unsafe extern "C" fn(*const CoreHandle)>,
     set_error_debug:
         Option<unsafe extern "C" fn(*const CoreHandle, *const c_char, c_int, *const c_char)>,
@@ -159,6 +163,7 @@ impl Core {
     /// PKCS#11 modules that use libcrypto leave entries behind (ykcs11 after each EC signature),
     /// and `SSL_get_error()` takes a non-empty queue for a failed handshake.
     pub(crate) fn shielded<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _working = Working::begun();
         let (Some(set_mark), Some(pop_to_mark)) =
             (self.calls.set_error_mark, self.calls.pop_error_to_mark)
         else {
@@ -204,6 +209,19 @@ impl Core {
             pop_to_mark(self.handle);
             pop_to_mark(self.handle);
             !has_queue
+        }
+    }
+
+    /// Lets OpenSSL settle which provider has software keys of each of these types, before it meets our
+    /// keys.
+    pub fn settle_software_keys(&self, types: &[&CStr]) {
+        let Some(get_libctx) = self.calls.get_libctx else {
+            return;
+        };
+        // SAFETY: it takes only the handle; the context is that of the libcrypto which has the function.
+        unsafe {
+            let context = get_libctx(self.handle).cast();
+            software_keys::look_for(types, context, get_libctx as *const c_void);
         }
     }
 
@@ -264,6 +282,31 @@ impl Core {
     }
 }
 
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many calls of hardware this thread is in: [`Core::shielded`].
+pub(crate) struct Working;
+
+impl Working {
+    fn begun() -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        Self
+    }
+
+    /// Whether whoever calls us now is a library below us.
+    pub(crate) fn is_under_way() -> bool {
+        DEPTH.get() > 0
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+    }
+}
+
 impl Calls {
     /// # Safety
     /// `entry` must be of the core's table.
@@ -279,6 +322,7 @@ impl Calls {
         // SAFETY: the caller's promise.
         unsafe {
             fill(&mut self.get_params, &CORE_GET_PARAMS, entry);
+            fill(&mut self.get_libctx, &CORE_GET_LIBCTX, entry);
             fill(&mut self.new_error, &CORE_NEW_ERROR, entry);
             fill(&mut self.set_error_debug, &CORE_SET_ERROR_DEBUG, entry);
             fill(&mut self.vset_error, &CORE_VSET_ERROR, entry);

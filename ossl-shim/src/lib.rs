@@ -34,6 +34,7 @@ pub mod process;
 mod provider;
 mod rand;
 mod signature;
+mod software_keys;
 mod store;
 
 pub use asym_cipher::AsymCipher;

@@ -15,6 +15,7 @@ use crate::abi::functions::{
 };
 use crate::abi::{OsslDispatch, OsslParam, UnsignedChar, rand_state};
 use crate::boundary::{Failure, enter, quietly};
+use crate::core::Working;
 use crate::fault::Fault;
 use crate::ownership::{ContextRef, Held, Owned};
 use crate::params::{Descriptor, ParamsOut, names};
@@ -30,6 +31,10 @@ pub trait Rand<P: Provider>: 'static {
 
     /// Fills `bytes`. Contexts are made and started without a call of it.
     fn generate(provider: &P, bytes: &mut [u8]) -> Result<(), P::Error>;
+
+    /// The same for a library that this thread's own call of the hardware goes through, and that takes
+    /// the program's generator: it can't be answered by the hardware.
+    fn generate_below(bytes: &mut [u8]) -> Result<(), P::Error>;
 }
 
 pub(crate) struct Table<P, T>(PhantomData<(P, T)>);
@@ -275,6 +280,10 @@ fn draw<P: Provider, T: Rand<P>>(
 ) -> Result<Zeroizing<Vec<u8>>, P::Error> {
     check_started(started)?;
     let mut bytes = Zeroizing::new(vec![0; size]);
+    if Working::is_under_way() {
+        T::generate_below(&mut bytes)?;
+        return Ok(bytes);
+    }
     let inner = context.get();
     inner
         .core

@@ -232,6 +232,8 @@ impl HwKey {
         if self.looked_around.load(Ordering::Relaxed) {
             return Ok(());
         }
+        self.core
+            .settle_software_keys(&[c"EC", c"RSA", c"RSA-PSS", c"ED25519", c"ED448"]);
         if let Some(neighbours) = self.core.neighbours() {
             let position = |name: &str| neighbours.providers.iter().position(|p| p == name);
             let helpless = ["hwkey", "base", "null", "legacy", "pkcs11", "tpm2"];

@@ -230,3 +230,20 @@ assert.throws(() => https.createServer({ key: KEY, cert: CERT }));";
     );
     assert!(!finished.all().contains("11112222"), "{}", finished.all());
 }
+
+/// OpenSSL keeps the answer to its question for our keys, and would give it to all who come later.
+#[test]
+fn a_program_that_has_signed_still_makes_software_keys() {
+    for (key, software) in [
+        (KeyType::P256, "'ec', { namedCurve: 'P-256' }"),
+        (KeyType::Rsa2048, "'rsa', { modulusLength: 2048 }"),
+    ] {
+        let script = format!(
+            "crypto.sign('sha256', 'text', load());
+            const {{ privateKey, publicKey }} = crypto.generateKeyPairSync({software});
+            const signature = crypto.sign('sha256', 'text', privateKey);
+            console.log(crypto.verify('sha256', 'text', publicKey, signature));"
+        );
+        succeeds_on_all(&bench(key), &script, "true");
+    }
+}

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::net::TcpListener;
 
-use hwkey_tests::{Bench, KeyType, Tpm, software_works};
+use hwkey_tests::{Bench, KeyType, Tpm, software_works, wait_until};
 
 /// A token with the key `ec`, and this TPM.
 fn with_tpm(tcti: &str) -> Bench {
@@ -30,9 +30,13 @@ fn keys_elsewhere_make_no_connection_to_the_tpm() {
     let tpm = TcpListener::bind("127.0.0.1:0").unwrap();
     tpm.set_nonblocking(true).unwrap();
     let port = tpm.local_addr().unwrap().port();
-    others_work(&with_tpm(&format!("swtpm:host=127.0.0.1,port={port}")));
+    let bench = with_tpm(&format!("swtpm:host=127.0.0.1,port={port}"));
+    others_work(&bench);
     let reached = tpm.accept().expect_err("a connection");
     assert_eq!(reached.kind(), ErrorKind::WouldBlock);
+    let load = bench.openssl("pkey -in tpm2:handle=0x81000001 -noout", &[]);
+    let _program = load.background(None);
+    wait_until("a connection for a key of the TPM", || tpm.accept().is_ok());
 }
 
 #[test]

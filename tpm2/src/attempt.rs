@@ -4,12 +4,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tpm2_abi::{Failure, Outcome, Task};
+use tpm2_abi::{Cause, Failure, Outcome, Task};
 
 use crate::codes::{Remedy, is_refusal, remedy};
 use crate::connections::Place;
 use crate::esys::Result;
-use crate::room;
+use crate::room::Room;
 use crate::task;
 use crate::task::lockout::lockout;
 use crate::tcti::Sharing;
@@ -37,31 +37,35 @@ const SURPRISES: u32 = 2;
 
 /// Does `task`, as often as it makes sense.
 pub fn run(place: &mut Place, task: &Task) -> Result<Outcome> {
-    let _turn = (place.sharing == Sharing::Slots).then(Turn::take);
     let mut attempts = Attempts::new(task);
-    let result = loop {
-        match attempt(place, task) {
-            Ok(outcome) => break Ok(outcome),
-            Err(failure) => match attempts.recover(place, &failure) {
-                true => continue,
-                false => break Err(explained(place, failure)),
-            },
+    loop {
+        let turn = take_turn(place);
+        attempts.is_alone = turn.as_ref().is_some_and(Turn::is_taken);
+        let result = attempt(place, task);
+        let next = result.map_err(|failure| {
+            let pause = attempts.recover(place, task, &failure);
+            pause.ok_or_else(|| explained(place, failure, attempts.since))
+        });
+        if place.sharing == Sharing::Exclusive {
+            place.connection = None;
         }
-    };
-    if place.sharing == Sharing::Exclusive {
-        place.connection = None;
+        let pause = match next {
+            Ok(outcome) => return Ok(outcome),
+            Err(pause) => pause?,
+        };
+        // Others go on meanwhile.
+        drop(turn);
+        thread::sleep(pause);
     }
-    result
+}
+
+/// None where a resource manager keeps processes apart.
+fn take_turn(place: &Place) -> Option<Turn> {
+    (place.sharing != Sharing::Managed).then(|| Turn::take(&place.tcti))
 }
 
 fn attempt(place: &mut Place, task: &Task) -> Result<Outcome> {
-    if place
-        .connection
-        .as_ref()
-        .is_some_and(|it| it.uses >= MOST_USES)
-    {
-        place.connection = None;
-    }
+    place.connection.take_if(|it| it.uses >= MOST_USES);
     let connection = match &mut place.connection {
         Some(connection) => connection,
         none => none.insert(Connection::open(&place.tcti)?),
@@ -71,8 +75,12 @@ fn attempt(place: &mut Place, task: &Task) -> Result<Outcome> {
     task::perform(&Tpm::new(connection, &place.kept), task)
 }
 
-/// The state of the dictionary attack protection goes with a refused authorisation.
-fn explained(place: &Place, mut failure: Failure) -> Failure {
+/// The state of the dictionary attack protection goes with a refused authorisation, and the time with
+/// what others did not let go of.
+fn explained(place: &Place, mut failure: Failure, since: Instant) -> Failure {
+    if let Cause::Busy { waited } = &mut failure.cause {
+        *waited = since.elapsed().as_millis() as u32;
+    }
     if let Some(connection) = place.connection.as_ref().filter(|_| is_refusal(&failure)) {
         failure.lockout = lockout(&connection.esys).ok();
     }
@@ -85,6 +93,10 @@ struct Attempts {
     /// When the connection was lost.
     lost: Option<Instant>,
     pause: Duration,
+    absence: Duration,
+    /// No other process of hwkey is at work.
+    is_alone: bool,
+    room: Room,
     surprises: u32,
     start_ups: u32,
     /// How often the connection may be lost in the middle of the task: the TPM may have counted a
@@ -98,81 +110,64 @@ impl Attempts {
             since: Instant::now(),
             lost: None,
             pause: Duration::from_millis(1),
+            absence: LOOK_AGAIN,
+            is_alone: false,
+            room: Room::default(),
             surprises: 0,
             start_ups: 0,
             losses_left: if task::has_secret(task) { 1 } else { 5 },
         }
     }
 
-    /// Makes another attempt worth while, unless it is not.
-    fn recover(&mut self, place: &mut Place, failure: &Failure) -> bool {
+    /// Makes another attempt worth while, after a pause, unless it is not.
+    fn recover(&mut self, place: &mut Place, task: &Task, failure: &Failure) -> Option<Duration> {
         match remedy(failure) {
-            Remedy::None => false,
-            Remedy::Pause => self.wait(self.since, PATIENCE),
+            Remedy::None => None,
+            Remedy::Pause => self.wait(),
             Remedy::Room => {
-                let waited = self.since.elapsed();
-                room::make(place, waited);
-                self.wait(self.since, PATIENCE)
+                if self.is_alone {
+                    self.room.make(place, task);
+                }
+                self.wait()
             }
-            Remedy::StartUp => {
-                self.start_ups += 1;
-                let connection = place
-                    .connection
-                    .as_ref()
-                    .filter(|_| self.start_ups <= SURPRISES);
-                // Somebody else may have sent it meanwhile.
-                connection.is_some_and(|connection| {
-                    let sent = connection.esys.start_up();
-                    sent.is_ok() || sent.is_err_and(|failure| remedy(&failure) == Remedy::StartUp)
-                })
-            }
+            Remedy::StartUp => self.start_up(place),
             Remedy::Forget => {
                 self.surprises += 1;
                 forget(place);
-                self.surprises <= SURPRISES
+                (self.surprises <= SURPRISES).then_some(Duration::ZERO)
             }
             Remedy::Renew => self.renew(place),
         }
     }
 
-    fn renew(&mut self, place: &mut Place) -> bool {
-        let was_connected = place.connection.take().is_some();
-        if was_connected {
-            place.kept.take();
-            if self.losses_left == 0 {
-                return false;
-            }
-            self.losses_left -= 1;
-        }
-        let patience = match place.sharing {
-            // Another process has the device.
-            Sharing::Exclusive => PATIENCE,
-            _ if place.was_reached => ABSENCE,
-            _ => return false,
-        };
+    /// Pauses, each time longer.
+    fn wait(&mut self) -> Option<Duration> {
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        (self.since.elapsed() < PATIENCE).then_some(pause)
+    }
+
+    fn start_up(&mut self, place: &Place) -> Option<Duration> {
+        self.start_ups += 1;
+        let connection = place.connection.as_ref();
+        let connection = connection.filter(|_| self.start_ups <= SURPRISES)?;
+        let sent = connection.esys.start_up();
+        // Somebody else may have sent it meanwhile.
+        let is_up = sent.map_or_else(|it| remedy(&it) == Remedy::StartUp, |()| true);
+        is_up.then_some(Duration::ZERO)
+    }
+
+    fn renew(&mut self, place: &mut Place) -> Option<Duration> {
         let lost = *self.lost.get_or_insert_with(Instant::now);
-        was_connected || self.look_again(lost, patience)
+        if place.connection.take().is_some() {
+            place.kept.take();
+            self.losses_left = self.losses_left.checked_sub(1)?;
+            return Some(Duration::ZERO);
+        }
+        let absence = self.absence;
+        self.absence = (absence * 2).min(LONGEST_ABSENCE);
+        (place.was_reached && lost.elapsed() < ABSENCE).then_some(absence)
     }
-
-    /// As [`Self::wait`], less often.
-    fn look_again(&mut self, since: Instant, patience: Duration) -> bool {
-        self.pause = self.pause.max(LOOK_AGAIN);
-        pause(&mut self.pause, LONGEST_ABSENCE, since, patience)
-    }
-
-    /// Pauses, each time longer, until it has been `patience` since `since`.
-    fn wait(&mut self, since: Instant, patience: Duration) -> bool {
-        pause(&mut self.pause, LONGEST_PAUSE, since, patience)
-    }
-}
-
-fn pause(pause: &mut Duration, longest: Duration, since: Instant, patience: Duration) -> bool {
-    let goes_on = since.elapsed() < patience;
-    if goes_on {
-        thread::sleep(*pause);
-        *pause = (*pause * 2).min(longest);
-    }
-    goes_on
 }
 
 fn forget(place: &mut Place) {

@@ -21,8 +21,10 @@ pub enum Remedy {
 }
 
 pub fn remedy(failure: &Failure) -> Remedy {
-    let Cause::Code(code) = failure.cause else {
-        return Remedy::None;
+    let code = match failure.cause {
+        Cause::Code(code) => code,
+        Cause::Busy { .. } => return Remedy::Pause,
+        Cause::Told(_) | Cause::Replaced => return Remedy::None,
     };
     let Some(code) = of_tpm(code) else {
         return of_layer(code);

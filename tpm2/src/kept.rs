@@ -21,8 +21,6 @@ pub struct Known {
     /// Loading this is all it takes from now on.
     pub saved: Saved,
     pub area: Arc<Area>,
-    /// What a slot shows of it.
-    pub name: Vec<u8>,
 }
 
 impl Default for Kept {
@@ -72,10 +70,6 @@ impl<K: PartialEq, V> Recent<K, V> {
         Some(self.entries.remove(at).1)
     }
 
-    pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.entries.iter().map(|(_, value)| value)
-    }
-
     /// Forgets all, and gives it back.
     pub fn drain(&mut self) -> impl Iterator<Item = V> {
         self.entries.drain(..).map(|(_, value)| value)
@@ -96,7 +90,6 @@ mod tests {
         assert_eq!(recent.get(&"b"), None);
         assert_eq!(recent.insert("a", 4), Some(1));
         assert_eq!(recent.remove(&"a"), Some(4));
-        assert!(recent.values().eq([&3]));
         assert!(recent.drain().eq([3]));
     }
 }

@@ -104,7 +104,6 @@ impl Tpm<'_> {
         let known = Known {
             saved,
             area: area.clone(),
-            name: area.name.clone(),
         };
         self.kept.borrow_mut().keys.insert(source.clone(), known);
         Ok((held, area))

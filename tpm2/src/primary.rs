@@ -39,6 +39,18 @@ impl Kind {
         Self { rsa, no_da: true }
     }
 
+    /// Whether `area` is that of a key which was made from one of the templates, in any TPM.
+    pub fn is_of_one(area: &TPM2B_PUBLIC) -> bool {
+        let Ok(area) = Public::try_from(*area) else {
+            return false;
+        };
+        let templates = Self::candidates(false).map(Self::template);
+        templates
+            .into_iter()
+            .flatten()
+            .any(|template| without_numbers(&area) == template)
+    }
+
     fn template(self) -> tss_esapi::Result<Public> {
         let attributes = ObjectAttributesBuilder::new()
             .with_fixed_tpm(true)
@@ -74,6 +86,17 @@ impl Kind {
         }
         .build()
     }
+}
+
+/// `area` without the public key itself.
+fn without_numbers(area: &Public) -> Public {
+    let mut area = area.clone();
+    match &mut area {
+        Public::Rsa { unique, .. } => *unique = PublicKeyRsa::default(),
+        Public::Ecc { unique, .. } => *unique = EccPoint::default(),
+        Public::KeyedHash { .. } | Public::SymCipher { .. } => {}
+    }
+    area
 }
 
 impl Tpm<'_> {

@@ -2,21 +2,33 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tpm2_abi::Area;
 
 use crate::esys::{Esys, Handle, Result};
 use crate::kept::{Kept, Recent};
-use crate::tcti::{check_family, has_descriptor};
+use crate::tcti::{check_device, check_family, has_descriptor};
 
 /// A connection, and what ESYS keeps in it.
 pub struct Connection {
     pub esys: Esys,
     /// By the TPM's handle. ESYS has a little memory for each, which is freed with the connection.
-    persistent: RefCell<Recent<u32, (Handle, Arc<Area>)>>,
+    persistent: RefCell<Recent<u32, Persistent>>,
     /// Tasks that it was used for.
     pub uses: u32,
 }
+
+/// A persistent object that was looked at.
+struct Persistent {
+    handle: Handle,
+    area: Arc<Area>,
+    looked_at: Instant,
+}
+
+/// The administrator may put another object in its place. With an empty authorisation value the TPM would
+/// not say so; looking again costs as much as half a signature.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// ESYS numbers what it is shown, and does not expect to come to the end of the numbers.
 pub const MOST_USES: u32 = 1 << 26;
@@ -24,6 +36,7 @@ pub const MOST_USES: u32 = 1 << 26;
 impl Connection {
     pub fn open(tcti: &str) -> Result<Self> {
         check_family(tcti)?;
+        check_device(tcti)?;
         let esys = Esys::open(tcti)?;
         if has_descriptor(tcti) {
             esys.close_on_exec();
@@ -36,8 +49,8 @@ impl Connection {
     }
 
     pub fn forget(&self) {
-        for (handle, _) in self.persistent.borrow_mut().drain() {
-            self.esys.forget(handle);
+        for known in self.persistent.borrow_mut().drain() {
+            self.esys.forget(known.handle);
         }
     }
 }
@@ -46,7 +59,7 @@ impl Connection {
 pub struct Tpm<'c> {
     pub esys: &'c Esys,
     pub kept: &'c RefCell<Kept>,
-    persistent: &'c RefCell<Recent<u32, (Handle, Arc<Area>)>>,
+    persistent: &'c RefCell<Recent<u32, Persistent>>,
 }
 
 impl<'c> Tpm<'c> {
@@ -58,15 +71,22 @@ impl<'c> Tpm<'c> {
         }
     }
 
-    /// A persistent object that was looked at before.
+    /// A persistent object that was looked at a short while ago.
     pub fn known_persistent(&self, number: u32) -> Option<(Handle, Arc<Area>)> {
-        self.persistent.borrow_mut().get(&number).cloned()
+        let mut known = self.persistent.borrow_mut();
+        let known = known.get(&number)?;
+        let is_fresh = known.looked_at.elapsed() < TRUSTED_FOR;
+        is_fresh.then(|| (known.handle, known.area.clone()))
     }
 
     pub fn keep_persistent(&self, number: u32, handle: Handle, area: Arc<Area>) {
-        let mut known = self.persistent.borrow_mut();
-        if let Some((oldest, _)) = known.insert(number, (handle, area)) {
-            self.esys.forget(oldest);
+        let new = Persistent {
+            handle,
+            area,
+            looked_at: Instant::now(),
+        };
+        if let Some(old) = self.persistent.borrow_mut().insert(number, new) {
+            self.esys.forget(old.handle);
         }
     }
 }

@@ -12,11 +12,11 @@ use openssl::pkey::PKey;
 use openssl::rsa::Padding;
 use openssl::sha::sha256;
 use tpm2_abi::{
-    DecryptScheme, Input, Listed, Outcome, PolicyCommand, PublicKey, Saved, SignScheme, Source,
-    Task, Template,
+    DecryptScheme, Input, Listed, Outcome, PolicyCommand, PublicKey, SignScheme, Source, Task,
+    Template,
 };
 
-use swtpm::{ECDSA, OWNER, P256, SHA256, Tpm, bytes, object, public_key, verifies, wrapped};
+use swtpm::{ECDSA, OWNER, P256, SHA256, Tpm, bytes, object, public_key, saved, verifies, wrapped};
 
 const RSA: Template = Template::Rsa {
     bits: 2048,
@@ -61,17 +61,6 @@ fn a_saved_context_of_tpm2_tools_is_a_key() {
     let signature = tpm.sign(&key, &digest).unwrap();
     assert!(verifies(&area, ECDSA, &digest, &signature));
     assert_eq!(tpm.loaded(), "");
-}
-
-/// tpm2-tools' file: a magic number, a version, then TPMS_CONTEXT's fields.
-fn saved(file: &[u8]) -> Saved {
-    let number = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap());
-    Saved {
-        hierarchy: number(8),
-        handle: number(12),
-        sequence: u64::from(number(16)) << 32 | u64::from(number(20)),
-        blob: file[26..].to_vec(),
-    }
 }
 
 #[test]

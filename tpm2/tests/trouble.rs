@@ -169,35 +169,6 @@ fn a_tpm_that_is_not_there_is_told_at_once() {
 }
 
 #[test]
-fn an_object_that_a_killed_process_has_left_makes_room() {
-    let tpm = Tpm::start();
-    let created = tpm.create(P256, b"");
-    let key = wrapped(&created, b"");
-    tpm.write("key.pub", &created.public);
-    tpm.write("key.priv", &created.private);
-    tpm.tool(
-        "tpm2_createprimary -G ecc256:aes128cfb -c primary.ctx \
-         -a fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt",
-    );
-    tpm.tool("tpm2_flushcontext -t");
-    tpm.tool("tpm2_load -C primary.ctx -u key.pub -r key.priv -c key.ctx");
-    tpm.tool("tpm2_flushcontext -t");
-    // Each leaves the object in a slot.
-    for _ in 0..3 {
-        tpm.tool("tpm2_readpublic -c key.ctx");
-    }
-    assert_eq!(tpm.loaded().lines().count(), 3);
-    let signature = tpm.sign(&key, &sha256(b"message")).unwrap();
-    assert!(verifies(
-        &created.area,
-        ECDSA,
-        &sha256(b"message"),
-        &signature
-    ));
-    assert_eq!(tpm.loaded(), "");
-}
-
-#[test]
 fn a_wrong_parent_is_told_as_the_tpm_tells_it() {
     let (tpm, other) = (Tpm::start(), Tpm::start());
     let key: Object = wrapped(&tpm.create(P256, b""), b"");

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int, c_void};
 
 use super::{
-    Callback, CoreBio, CoreHandle, OsslAlgorithm, OsslDispatch, OsslItem, OsslParam,
+    Callback, CoreBio, CoreContext, CoreHandle, OsslAlgorithm, OsslDispatch, OsslItem, OsslParam,
     PassphraseCallback, PropertiesCallback, ProviderCallback, UnsignedChar, VaList,
 };
 
@@ -31,6 +31,7 @@ c_types! {
     u32 => "uint32_t",
     usize => "size_t",
     CoreHandle => "OSSL_CORE_HANDLE",
+    CoreContext => "OPENSSL_CORE_CTX",
     CoreBio => "OSSL_CORE_BIO",
     OsslParam => "OSSL_PARAM",
     OsslDispatch => "OSSL_DISPATCH",

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use super::ctype::CSignature;
 use super::{
-    Callback, CoreBio, CoreHandle, OsslAlgorithm, OsslDispatch, OsslItem, OsslParam,
+    Callback, CoreBio, CoreContext, CoreHandle, OsslAlgorithm, OsslDispatch, OsslItem, OsslParam,
     PassphraseCallback, PropertiesCallback, ProviderCallback, UnsignedChar, VaList,
 };
 
@@ -93,6 +93,7 @@ type Ctx = *mut c_void;
 functions! {
     // provider-base(7): what the core offers.
     CORE_GET_PARAMS = 2: core_get_params(*const CoreHandle, ParamMut) -> c_int;
+    CORE_GET_LIBCTX = 4: core_get_libctx(*const CoreHandle) -> *mut CoreContext;
     CORE_NEW_ERROR = 5: core_new_error(*const CoreHandle);
     CORE_SET_ERROR_DEBUG = 6: core_set_error_debug(*const CoreHandle, *const c_char, c_int, *const c_char);
     CORE_VSET_ERROR = 7: core_vset_error(*const CoreHandle, u32, *const c_char, VaList);
@@ -125,6 +126,8 @@ functions! {
     KEYMGMT_FREE = 10: keymgmt_free(Ctx);
     KEYMGMT_GET_PARAMS = 11: keymgmt_get_params(Ctx, ParamMut) -> c_int;
     KEYMGMT_GETTABLE_PARAMS = 12: keymgmt_gettable_params(Ctx) -> Param;
+    KEYMGMT_SET_PARAMS = 13: keymgmt_set_params(Ctx, Param) -> c_int;
+    KEYMGMT_SETTABLE_PARAMS = 14: keymgmt_settable_params(Ctx) -> Param;
     KEYMGMT_QUERY_OPERATION_NAME = 20: keymgmt_query_operation_name(c_int) -> *const c_char;
     KEYMGMT_HAS = 21: keymgmt_has(*const c_void, c_int) -> c_int;
     KEYMGMT_VALIDATE = 22: keymgmt_validate(*const c_void, c_int, c_int) -> c_int;

@@ -15,6 +15,10 @@ use foreign_types::{Opaque, foreign_type};
 #[repr(C)]
 pub struct CoreHandle(Opaque);
 
+/// `OPENSSL_CORE_CTX`: the library context.
+#[repr(C)]
+pub struct CoreContext(Opaque);
+
 /// `OSSL_CORE_BIO`.
 #[repr(C)]
 pub struct CoreBio(Opaque);

@@ -8,7 +8,8 @@ use crate::abi::functions::{
     KEYMGMT_DUP, KEYMGMT_EXPORT, KEYMGMT_EXPORT_TYPES, KEYMGMT_FREE, KEYMGMT_GEN,
     KEYMGMT_GEN_CLEANUP, KEYMGMT_GEN_INIT, KEYMGMT_GEN_SET_PARAMS, KEYMGMT_GEN_SETTABLE_PARAMS,
     KEYMGMT_GET_PARAMS, KEYMGMT_GETTABLE_PARAMS, KEYMGMT_HAS, KEYMGMT_IMPORT, KEYMGMT_IMPORT_TYPES,
-    KEYMGMT_LOAD, KEYMGMT_MATCH, KEYMGMT_NEW, KEYMGMT_QUERY_OPERATION_NAME, KEYMGMT_VALIDATE,
+    KEYMGMT_LOAD, KEYMGMT_MATCH, KEYMGMT_NEW, KEYMGMT_QUERY_OPERATION_NAME, KEYMGMT_SET_PARAMS,
+    KEYMGMT_SETTABLE_PARAMS, KEYMGMT_VALIDATE,
 };
 use crate::abi::{Callback, OsslDispatch, OsslParam, select};
 use crate::boundary::{enter, quietly};
@@ -50,6 +51,15 @@ pub trait KeyManagement<P: Provider>: 'static {
 
     /// A key from what another provider exports; `None`, without an error, for one that can't be here.
     fn import(selection: Selection, params: &ParamsIn<'_>) -> Result<Option<P::Key>, P::Error>;
+
+    /// A copy of what is selected.
+    fn duplicate(key: &P::Key, selection: Selection) -> P::Key;
+
+    /// The parameters that [`Self::changed`] takes, ended by [`Descriptor::END`].
+    const SETTABLE: &'static [Descriptor];
+
+    /// What a key becomes with `params`.
+    fn changed(key: &P::Key, params: &ParamsIn<'_>) -> Result<P::Key, P::Error>;
 
     /// What the program has said so far of a key that is to be made.
     type New: Send + 'static;
@@ -115,7 +125,9 @@ impl<P: Provider, T: KeyManagement<P>> Table<P, T> {
         KEYMGMT_EXPORT_TYPES.entry(public_types::<P, T>),
         KEYMGMT_IMPORT.entry(import::<P, T>),
         KEYMGMT_IMPORT_TYPES.entry(public_types::<P, T>),
-        KEYMGMT_DUP.entry(dup::<P>),
+        KEYMGMT_DUP.entry(dup::<P, T>),
+        KEYMGMT_SET_PARAMS.entry(set_params::<P, T>),
+        KEYMGMT_SETTABLE_PARAMS.entry(settable_params::<P, T>),
         KEYMGMT_GEN_INIT.entry(gen_init::<P, T>),
         KEYMGMT_GEN_SET_PARAMS.entry(gen_set_params::<P, T>),
         KEYMGMT_GEN_SETTABLE_PARAMS.entry(gen_settable_params::<P, T>),
@@ -126,7 +138,7 @@ impl<P: Provider, T: KeyManagement<P>> Table<P, T> {
 }
 
 /// # Safety
-/// `keydata` must be a key of ours that is not being imported.
+/// `keydata` must be a key of ours that is not being imported or changed.
 unsafe fn key<'a, P: Provider>(keydata: *const c_void) -> Result<&'a HeldKey<P>, Fault> {
     // SAFETY: the caller's promise; nothing else borrows keys mutably.
     unsafe { Owned::borrow(keydata) }
@@ -168,16 +180,44 @@ unsafe extern "C" fn free<P: Provider>(keydata: *mut c_void) {
     unsafe { Owned::<HeldKey<P>>::free_late(keydata) };
 }
 
-unsafe extern "C" fn dup<P: Provider>(keydata: *const c_void, _: c_int) -> *mut c_void {
+unsafe extern "C" fn dup<P: Provider, T: KeyManagement<P>>(
+    keydata: *const c_void,
+    selection: c_int,
+) -> *mut c_void {
     quietly(ptr::null_mut(), || {
         // SAFETY: the core passes a key of ours.
         unsafe { key::<P>(keydata) }.map_or(ptr::null_mut(), |held| {
+            let copy = |key| T::duplicate(key, Selection(selection));
             Owned::hand_over(Held {
                 context: held.context,
-                value: held.value.clone(),
+                value: held.value.as_ref().map(copy),
             })
         })
     })
+}
+
+/// Without this function OpenSSL takes a parameter for set that was not, such as the public half of a
+/// peer whose curve it copied from our key (CMS).
+unsafe extern "C" fn set_params<P: Provider, T: KeyManagement<P>>(
+    keydata: *mut c_void,
+    params: *const OsslParam,
+) -> c_int {
+    // SAFETY: the core passes its terminated array and a key of ours, which nobody else uses while it
+    // is changed (EVP_PKEY_set_params(3), openssl-threads(7)).
+    unsafe {
+        let params = ParamsIn::new(params);
+        on::<P, Option<P::Key>, _>(keydata, c"keymgmt_set_params", |_, held| {
+            let key = held.as_ref().ok_or(Fault::Null("the key"))?;
+            *held = Some(T::changed(key, &params)?);
+            Ok(1)
+        })
+    }
+}
+
+unsafe extern "C" fn settable_params<P: Provider, T: KeyManagement<P>>(
+    _: *mut c_void,
+) -> *const OsslParam {
+    Descriptor::table(T::SETTABLE)
 }
 
 unsafe extern "C" fn get_params<P: Provider, T: KeyManagement<P>>(

@@ -2,6 +2,7 @@
 //! secrets, and where to write.
 
 mod append_only;
+mod byte_lock;
 mod family;
 mod generation;
 mod output;
@@ -11,6 +12,7 @@ mod secret;
 mod socket;
 
 pub use append_only::AppendOnly;
+pub use byte_lock::ByteLock;
 pub use family::FamilySet;
 pub use generation::Generation;
 pub use libc::O_NONBLOCK;

@@ -90,7 +90,8 @@ pub fn refuse(holder: &impl PinHolder, pin: &Pin) {
     REFUSED.insert(PinMark::of(holder, pin).0);
 }
 
-fn is_refused(holder: &impl PinHolder, pin: &Pin) -> bool {
+/// Whether this PIN was refused before.
+pub fn is_refused(holder: &impl PinHolder, pin: &Pin) -> bool {
     REFUSED.contains(PinMark::of(holder, pin).0)
 }
 

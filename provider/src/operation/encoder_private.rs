@@ -17,6 +17,12 @@ impl Encoder<HwKey> for ReferenceEncoder {
     }
 
     fn encode(_: &HwKey, key: &Key, _: Selection, out: &mut Bio<'_>) -> Result<()> {
+        if !key.has_private() {
+            return Err(Error::new(
+                Reason::NotExportable,
+                "writing a private key: this key has only its public half",
+            ));
+        }
         let pem = reference::to_pem(&key.reference()?, &key.place(), &key.name())?;
         Ok(out.write_all(pem.as_bytes())?)
     }

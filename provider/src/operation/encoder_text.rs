@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use ossl_shim::{Bio, Encoder, Selection};
 
 use crate::error::{Error, Reason, Result};
-use crate::key::{Key, PublicKey};
+use crate::key::{Key, PublicKey, Reference};
 use crate::provider::HwKey;
 
 /// output=text.
@@ -33,7 +33,10 @@ fn describe(key: &Key) -> std::result::Result<String, std::fmt::Error> {
     let mut text = String::new();
     let public = key.public();
     writeln!(text, "Private-Key: ({} bit) in hardware", public.bits())?;
-    writeln!(text, "URI: {}", key.uri())?;
+    match key.reference() {
+        Ok(Reference::Tss2(_)) => writeln!(text, "File: TSS2 PRIVATE KEY")?,
+        _ => writeln!(text, "URI: {}", key.uri())?,
+    }
     writeln!(text, "Place: {}", key.place())?;
     match public {
         PublicKey::Rsa {

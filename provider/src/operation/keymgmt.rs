@@ -44,6 +44,14 @@ pub trait KeyType: 'static {
         Ok(None)
     }
 
+    /// What [`Self::with_params`] takes, ended by [`Descriptor::END`].
+    const SETTABLE: &'static [Descriptor] = &[Descriptor::END];
+
+    /// The public half that `params` set in the place of `public`, if they do.
+    fn with_params(_public: &PublicKey, _params: &ParamsIn<'_>) -> Result<Option<PublicKey>> {
+        Ok(None)
+    }
+
     /// What is asked of a new key, ended by [`Descriptor::END`].
     const NEW: &'static [Descriptor];
 
@@ -109,6 +117,28 @@ impl<T: KeyType> KeyManagement<HwKey> for Keys<T> {
         }
         let public = T::public_from(params)?;
         Ok(public.map(|public| Key::new(PeerKey::new(public))))
+    }
+
+    /// Of the private half there are no copies without the public one. Parameters alone come with it,
+    /// too, until another one is set.
+    fn duplicate(key: &Key, selection: Selection) -> Key {
+        match selection.only_parameters() {
+            true => Key::new(PeerKey::new(key.public().clone())),
+            false => key.clone(),
+        }
+    }
+
+    const SETTABLE: &'static [Descriptor] = T::SETTABLE;
+
+    fn changed(key: &Key, params: &ParamsIn<'_>) -> Result<Key> {
+        match T::with_params(key.public(), params)? {
+            None => Ok(key.clone()),
+            Some(_) if key.has_private() => Err(Error::new(
+                Reason::InvalidParameter,
+                "the public half of a key in hardware can't be changed",
+            )),
+            Some(public) => Ok(Key::new(PeerKey::new(public))),
+        }
     }
 
     type New = NewKeyParams;

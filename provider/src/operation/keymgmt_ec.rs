@@ -92,6 +92,20 @@ impl KeyType for Ec {
         })
     }
 
+    const SETTABLE: &'static [Descriptor] =
+        &[Descriptor::octets(names::KEY_ENCODED_PUB), Descriptor::END];
+
+    /// CMS makes the originator's key so: the curve of ours, then its point.
+    fn with_params(public: &PublicKey, params: &ParamsIn<'_>) -> Result<Option<PublicKey>> {
+        let (PublicKey::Ec { curve, .. }, Some(point)) =
+            (public, params.octets(names::KEY_ENCODED_PUB)?)
+        else {
+            return Ok(None);
+        };
+        let point = ec_point::uncompressed(*curve, point).unwrap_or_default();
+        PublicKey::ec(*curve, &point).map(Some)
+    }
+
     // "encoding" is there for the usual -pkeyopt ec_param_enc:named_curve; our keys have no other one.
     const NEW: &'static [Descriptor] = &[
         Descriptor::utf8(HWKEY_URI),

@@ -3,7 +3,7 @@
 
 use ossl_shim::Rand;
 
-use crate::error::Result;
+use crate::error::{Error, Reason, Result};
 use crate::provider::HwKey;
 
 /// The TPM's random numbers (TPM2_GetRandom).
@@ -19,5 +19,11 @@ impl Rand<HwKey> for TpmRandom {
     fn generate(provider: &HwKey, bytes: &mut [u8]) -> Result<()> {
         let drawn = provider.random(bytes);
         drawn.map_err(|error| error.stopping("drawing random numbers"))
+    }
+
+    /// libtss2 makes the keys of its sessions with OpenSSL. The kernel's numbers are good for that.
+    fn generate_below(bytes: &mut [u8]) -> Result<()> {
+        getrandom::fill(bytes)
+            .map_err(|error| Error::new(Reason::Internal, format!("random numbers: {error}")))
     }
 }

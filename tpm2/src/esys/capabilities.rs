@@ -12,11 +12,20 @@ use tss_esapi::tss2_esys::{
 use super::buffers::Buffer;
 use super::{Esys, Owned, Result, Sessions, check, told};
 
+/// Sessions of both kinds are in one list.
+fn is_like(handle: u32, first: u32) -> bool {
+    let kind = |handle: u32| match handle >> 24 {
+        0x03 => 0x02,
+        kind => kind,
+    };
+    kind(handle) == kind(first)
+}
+
 /// More parts of a list than this are not asked for.
 const MOST_PARTS: usize = 64;
 
 impl Esys {
-    /// The handles from `first` on that are of the same type.
+    /// The handles from `first` on that are of the same type, or of a session.
     pub fn handles(&self, first: u32) -> Result<Vec<u32>> {
         let mut all: Vec<u32> = Vec::new();
         let mut next = first;
@@ -25,7 +34,7 @@ impl Esys {
             // SAFETY: this is the member for the capability that `data` has, and any numbers are valid.
             let list = unsafe { &data.data.handles };
             let part = &list.handle[..list.handle.len().min(list.count as usize)];
-            all.extend(part.iter().filter(|handle| *handle >> 24 == first >> 24));
+            all.extend(part.iter().filter(|it| is_like(**it, first)));
             match part.last() {
                 Some(last) if more && *last >= next => next = last.saturating_add(1),
                 _ => break,

@@ -60,7 +60,6 @@ pub fn create(
     let known = Known {
         saved: tpm.esys.context_save(key.handle())?,
         area: Arc::new(created.area.clone()),
-        name: created.area.name.clone(),
     };
     tpm.kept.borrow_mut().keys.insert(source, known);
     Ok(Outcome::Created(created))

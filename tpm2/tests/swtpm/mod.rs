@@ -5,6 +5,7 @@
 
 mod forked;
 mod verified;
+pub mod wire;
 
 #[allow(unused_imports)]
 pub use forked::{fork, succeeded};
@@ -21,8 +22,8 @@ use std::time::{Duration, Instant};
 
 use hwkey_tpm2::answer;
 use tpm2_abi::{
-    Area, Created, Hierarchy, Input, Object, Outcome, Parent, Reply, Request, Secret, SignScheme,
-    Source, Task, Template,
+    Area, Created, Hierarchy, Input, Object, Outcome, Parent, Reply, Request, Saved, Secret,
+    SignScheme, Source, Task, Template,
 };
 
 pub const SHA256: u16 = 0x0b;
@@ -210,12 +211,24 @@ pub fn bytes(outcome: Outcome) -> Vec<u8> {
     }
 }
 
+/// tpm2-tools' file: a magic number, a version, then TPMS_CONTEXT's fields.
+pub fn saved(file: &[u8]) -> Saved {
+    let number = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap());
+    Saved {
+        hierarchy: number(8),
+        handle: number(12),
+        sequence: u64::from(number(16)) << 32 | u64::from(number(20)),
+        blob: file[26..].to_vec(),
+    }
+}
+
 /// swtpm's own port and the next one, for its control channel.
 fn free_ports() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
         let offset = NEXT.fetch_add(2, Ordering::Relaxed);
-        let port = 21000 + ((std::process::id() as u16 % 200) * 100 + offset) % 20000;
+        // Below those that the system gives to whoever connects.
+        let port = 12000 + ((std::process::id() % 200) as u16 * 100 + offset) % 20000;
         let both = [port, port + 1].map(|port| TcpListener::bind(("127.0.0.1", port)));
         if both.iter().all(Result::is_ok) {
             return port;
@@ -232,10 +245,15 @@ fn run(directory: &std::path::Path, port: u16) -> Child {
         .args(["--ctrl", &format!("type=tcp,port={}", port + 1)])
         .env_remove("OPENSSL_CONF")
         .stderr(Stdio::null());
-    let process = start(command);
+    let mut process = start(command);
     let deadline = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(("127.0.0.1", port + 1)).is_err() {
-        assert!(Instant::now() < deadline, "swtpm does not start");
+    let is_up = |port| TcpStream::connect(("127.0.0.1", port)).is_ok();
+    while !(is_up(port) && is_up(port + 1)) {
+        let ended = process.try_wait().unwrap();
+        assert!(
+            ended.is_none() && Instant::now() < deadline,
+            "swtpm: {ended:?}"
+        );
         std::thread::yield_now();
     }
     process

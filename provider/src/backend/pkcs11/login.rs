@@ -84,7 +84,7 @@ fn by_pin(
 /// Between processes: for cards only.
 fn lock(token: &Token) -> Option<LoginLock> {
     let is_card = token.is_removable();
-    is_card.then(|| LoginLock::take(&token.attempted()))
+    is_card.then(|| LoginLock::take("cards", &token.attempted()))
 }
 
 /// The PIN for the login that a key wants for each signature; `None` if the token asks for it itself.

@@ -5,7 +5,7 @@
 //! noDA; too many of them lock the TPM. So a value is handled like a card's PIN.
 
 use std::hash::{DefaultHasher, Hash};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use super::tpm::{Answer, Tpm, Trouble};
 use crate::backend::Login;
 use crate::backend::login_lock::LoginLock;
 use crate::backend::pins::{
-    KeptPins, PinHolder, PinMark, Sourced, pin_for, refuse, unless_refused,
+    KeptPins, PinHolder, PinMark, Sourced, is_refused, pin_for, refuse, unless_refused,
 };
 use crate::error::{Error, Reason, Result};
 use crate::pin::{Pin, PinPolicy};
@@ -75,7 +75,8 @@ pub struct Known {
 pub struct Auth {
     holder: Holder,
     policy: PinPolicy,
-    needed: bool,
+    /// Whether there is one: told by the file, or found out.
+    needed: AtomicBool,
     no_da: bool,
     can_be_tried: bool,
     /// The mark of the value that the TPM took last, 0 if there is none.
@@ -96,36 +97,49 @@ impl Auth {
         login: &mut Login<'_, '_>,
         authorise: &dyn Fn(Secret) -> Answer<()>,
     ) -> Result<Self> {
-        let mut auth = Self {
+        let auth = Self {
             holder,
             policy: sources.policy,
-            needed: true,
+            needed: AtomicBool::new(false),
             no_da: known.no_da,
             can_be_tried: known.can_be_tried,
             accepted: AtomicU64::new(0),
         };
-        auth.needed = match (&sources.given, known.needed) {
+        let given = sources.given.as_ref();
+        let needed = match (given, known.needed) {
             (Some(pin), _) => !pin.is_empty(),
             (None, Some(needed)) => needed,
             // The configured source is for every key that may have a value.
             (None, None) if auth.policy.source.is_some() && !known.no_da => true,
             (None, None) => !auth.works_without(tpm, authorise)?,
         };
-        if auth.needed {
-            let given = sources.given.as_ref();
-            let pin = pin_for(&auth.holder, &auth.policy, given, login, Instant::now())?;
-            auth.try_out(&pin, tpm, authorise)?;
-            // The URI is not there later.
-            if auth.policy.keep || given.is_some() {
-                auth.holder.kept.keep(pin.value);
-            }
+        if !needed {
+            return Ok(auth);
         }
-        Ok(auth)
+        match pin_for(&auth.holder, &auth.policy, given, login, Instant::now()) {
+            Ok(pin) => {
+                auth.try_out(&pin, tpm, authorise)?;
+                auth.needed.store(true, Ordering::Release);
+                // The URI is not there later.
+                if auth.policy.keep || given.is_some() {
+                    auth.holder.kept.keep(pin.value);
+                }
+                Ok(auth)
+            }
+            // tpm2_encodeobject says of keys without a value that they have one, and the other way round.
+            Err(error) if error.reason() == Reason::PinRequired => {
+                match auth.works_without(tpm, authorise)? {
+                    true => Ok(auth),
+                    false => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The value for one use, which the TPM is known to take.
     pub fn value(&self, tpm: &Tpm, authorise: &dyn Fn(Secret) -> Answer<()>) -> Result<Secret> {
-        if !self.needed {
+        if !self.needed.load(Ordering::Acquire) {
             return Ok(Secret::default());
         }
         let nobody = &mut Login::unattended();
@@ -138,9 +152,11 @@ impl Auth {
         Ok(value)
     }
 
-    /// The TPM refused `value` where it had taken it before.
+    /// The TPM refused `value` where it had taken it before, or where it was said that there is none: then
+    /// a value is looked for the next time.
     pub fn refused(&self, value: &Secret) {
         self.accepted.store(0, Ordering::Release);
+        self.needed.store(true, Ordering::Release);
         if let Some(pin) = Pin::copied(value) {
             refuse(&self.holder, &pin);
         }
@@ -155,15 +171,27 @@ impl Auth {
         let attempted = || self.holder.attempted();
         let turn = TURN.get(Mutex::default).lock();
         let _turn = turn.unwrap_or_else(PoisonError::into_inner);
-        let _lock = (!self.no_da).then(|| LoginLock::take(&self.holder.attempted()));
+        if Pin::copied(&[]).is_none_or(|empty| is_refused(&self.holder, &empty)) {
+            return Ok(false);
+        }
+        let _lock = (!self.no_da).then(|| self.lock(tpm));
         if !self.no_da && tpm.lockout().map_err(tpm.failed(attempted))?.failed > 0 {
             return Ok(false);
         }
         match authorise(Secret::default()) {
             Ok(()) => Ok(true),
-            Err(Trouble::Tpm(failure)) if is_refusal(&failure) => Ok(false),
+            Err(Trouble::Tpm(failure)) if is_refusal(&failure) => {
+                if let Some(empty) = Pin::copied(&[]) {
+                    refuse(&self.holder, &empty);
+                }
+                Ok(false)
+            }
             Err(trouble) => Err(tpm.failed(attempted)(trouble)),
         }
+    }
+
+    fn lock(&self, tpm: &Tpm) -> LoginLock {
+        LoginLock::take(&tpm.tcti, &self.holder.attempted)
     }
 
     /// Sends a value that is new to the TPM, once, and remembers the answer.
@@ -183,7 +211,7 @@ impl Auth {
         }
         let turn = TURN.get(Mutex::default).lock();
         let _turn = turn.unwrap_or_else(PoisonError::into_inner);
-        let _lock = (!self.no_da).then(|| LoginLock::take(&self.holder.attempted()));
+        let _lock = (!self.no_da).then(|| self.lock(tpm));
         // By another thread or process of the family meanwhile.
         unless_refused(&self.holder, pin)?;
         self.keep_a_try(tpm)?;
@@ -252,7 +280,12 @@ impl ParentAuth {
         let nobody = &mut Login::nobody();
         let pin = pin_for(&self.holder, &self.policy, None, nobody, Instant::now())?;
         unless_refused(&self.holder, &pin)?;
-        Ok(Secret::copied(&pin.value))
+        let value = Secret::copied(&pin.value);
+        // For processes that are forked later, and can't read the source any more.
+        if self.policy.keep {
+            self.holder.kept.keep(pin.value);
+        }
+        Ok(value)
     }
 
     /// The TPM refused `value`.

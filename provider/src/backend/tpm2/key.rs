@@ -59,14 +59,23 @@ impl Tpm2Key {
         let authorise = |auth| self.tpm.done(Task::Authorise { object: with(auth) });
         let auth = self.auth.value(&self.tpm, &authorise)?;
         let outcome = ask(&self.tpm, task(with(auth.clone())));
+        let mut attempted = self.attempted(what);
         if let Err(Trouble::Tpm(failure)) = &outcome {
             match (is_refusal(failure), is_of_parent(failure)) {
                 (true, true) => self.parent_auth.refused(&parent_auth),
-                (true, false) => self.auth.refused(&auth),
+                (true, false) => {
+                    self.auth.refused(&auth);
+                    if auth.is_empty() {
+                        attempted.push_str(
+                            ", which is said to have no authorisation value (tpm2_encodeobject says it of \
+                             those that have one)",
+                        );
+                    }
+                }
                 (false, _) => {}
             }
         }
-        outcome.map_err(self.tpm.failed(|| self.attempted(what)))
+        outcome.map_err(self.tpm.failed(|| attempted))
     }
 
     fn sign_as(&self, plan: Plan) -> Result<Vec<u8>> {
@@ -146,7 +155,7 @@ impl HardwareKey for Tpm2Key {
     fn uri(&self) -> String {
         match &self.form {
             Form::Uri(uri) | Form::Saved(uri) => uri.clone(),
-            Form::Tss2(_) => format!("the TSS2 PRIVATE KEY \"{}\"", self.name),
+            Form::Tss2(_) => format!("a TSS2 PRIVATE KEY on {}", self.tpm),
         }
     }
 

@@ -6,7 +6,7 @@ use super::failure::is_refusal;
 use super::find::{load, parent_auth};
 use super::numbers::curve_number;
 use super::object::{Meant, parent, parent_handle};
-use super::tpm::{Asking, Tpm, Trouble, unexpected};
+use super::tpm::{Tpm, Trouble, unexpected};
 use crate::backend::Login;
 use crate::config::Config;
 use crate::encoding::tss2_key::Tss2Key;
@@ -111,14 +111,6 @@ fn auth_of_new(config: &Config, uri: &Tpm2Uri) -> Result<Secret> {
 
 /// Fills `bytes` with the TPM's random numbers.
 pub fn random(config: &Config, bytes: &mut [u8]) -> Result<()> {
-    // The connection to the TPM is protected by a secret that tss2 takes from OpenSSL, and so from here if
-    // TPM2-RAND is the generator of the whole program. The TPM is busy with its question then.
-    if Asking::is_under_way() {
-        return getrandom::fill(bytes).map_err(|error| {
-            let text = format!("taking random numbers from the kernel: {error}");
-            Error::new(Reason::Internal, text)
-        });
-    }
     let tpm = Tpm::chosen(config)?;
     let count = u32::try_from(bytes.len()).map_err(|_| {
         Error::new(

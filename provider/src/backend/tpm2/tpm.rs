@@ -1,6 +1,5 @@
 //! One TPM: questions and answers.
 
-use std::cell::Cell;
 use std::fmt;
 
 use tpm2_abi::{Area, Description, Failure, Lockout, Object, Outcome, Request, Secret, Task};
@@ -44,7 +43,6 @@ impl Tpm {
             task,
         };
         let part = part().map_err(Trouble::Part)?;
-        let _asking = Asking::begin();
         let reply = part.call(&request);
         let reply = reply.map_err(|problem| Trouble::Part(not_answered(&problem)))?;
         reply.map_err(Trouble::Tpm)
@@ -95,34 +93,6 @@ impl Tpm {
             Trouble::Tpm(failure) => failure::error(&attempted(), self, &failure),
             Trouble::Part(error) => error.within(&attempted()),
         }
-    }
-}
-
-thread_local! {
-    static ASKING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// This thread waits for an answer.
-pub struct Asking {
-    before: bool,
-}
-
-impl Asking {
-    fn begin() -> Self {
-        Self {
-            before: ASKING.replace(true),
-        }
-    }
-
-    /// Whether OpenSSL was called by tss2, and calls us in its turn.
-    pub fn is_under_way() -> bool {
-        ASKING.get()
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        ASKING.set(self.before);
     }
 }
 
