@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::{Card, Finished, Run, free_port, module, named_nodes};
+use crate::{Card, Finished, Run, Tpm, free_port, module, named_nodes};
 
 /// The tree.
 pub fn repository() -> PathBuf {
@@ -26,6 +26,9 @@ fn blocks(page: &str) -> impl Iterator<Item = &str> {
     let blocks = page.split("```sh\n").skip(1);
     blocks.map(|block| block.split("```").next().unwrap())
 }
+
+/// How pages reach a TPM in software.
+const TPM_OF_PAGES: &str = "swtpm:host=127.0.0.1,port=2321";
 
 /// What the scripts begin with: the end of all servers, and waiting for what a reader sees by eye.
 const PRELUDE: &str = r#"
@@ -102,6 +105,15 @@ impl Followed {
         let text = edit(page(name));
         let blocks: Vec<&str> = blocks(&text).collect();
         Self::through(card.tool("bash"), "", &blocks, ports, waits)
+    }
+
+    /// The same, with this TPM in place of the one that the page names.
+    pub fn with_tpm(name: &str, tpm: &Tpm, ports: &[&str], waits: &[(&str, &str)]) -> Self {
+        let text = page(name);
+        assert!(text.contains(TPM_OF_PAGES), "{name}");
+        let text = text.replace(TPM_OF_PAGES, &tpm.direct_tcti());
+        let blocks: Vec<&str> = blocks(&text).collect();
+        Self::through(Run::new("bash"), "", &blocks, ports, waits)
     }
 
     fn through(

@@ -26,6 +26,7 @@ mod said;
 mod site;
 mod spy;
 mod steps;
+mod tables;
 mod token;
 mod tpm;
 
@@ -51,6 +52,7 @@ pub use said::{Said, WRONG_PIN, bench, failed_load, identity, load, software_wor
 pub use site::Site;
 pub use spy::spy;
 pub use steps::Steps;
+pub use tables::{has_only_messages_that_are_seen, has_table};
 pub use token::{KeyType, Kind, PIN, SO_PIN, Token};
 pub use tpm::{Algorithm, Parent, Tpm, TpmKey};
 

@@ -2,18 +2,12 @@
 //! here. With HWKEY_BLESS=1 the page is rewritten.
 
 use std::fmt::Write as _;
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use hwkey_tests::{
-    Background, Card, Finished, KeyType, Module, Run, Slot, Steps, free_port, helper, page,
-    repository, wait_for_port,
+    Background, Card, Finished, KeyType, Module, Run, Slot, Steps, free_port, has_table, helper,
+    wait_for_port,
 };
-
-const PAGE: &str = "docs/yubikey.md";
-
-/// What the table stands between.
-const BEGIN: &str = "<!-- made by tests/tests/cards_table.rs -->\n";
-const END: &str = "<!-- to here -->\n";
 
 const KEYS: [(KeyType, &str); 2] = [(KeyType::P256, "P-256"), (KeyType::Rsa2048, "RSA-2048")];
 
@@ -41,18 +35,7 @@ fn the_table_of_what_works_is_true() {
     for (number, (_, reason)) in (1..).zip(REASONS) {
         write!(table, "\n({number}) {reason}.\n").expect("a String takes any text");
     }
-    let text = page(PAGE);
-    let (before, rest) = text.split_once(BEGIN).expect(BEGIN);
-    let (printed, after) = rest.split_once(END).expect(END);
-    if env::var_os("HWKEY_BLESS").is_some_and(|value| value == "1") {
-        let text = format!("{before}{BEGIN}{table}{END}{after}");
-        fs::write(repository().join(PAGE), text).expect(PAGE);
-        return;
-    }
-    assert!(
-        printed == table,
-        "{PAGE} says something else than this (HWKEY_BLESS=1 rewrites it):\n{table}"
-    );
+    has_table("docs/yubikey.md", "tests/tests/cards_table.rs", &table);
 }
 
 /// The rows of a card with such keys.

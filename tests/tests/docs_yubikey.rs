@@ -3,7 +3,9 @@
 
 use std::{fs, thread};
 
-use hwkey_tests::{Card, Followed, KeyType, Module, PIN, Run, Slot, WRONG_PIN, page};
+use hwkey_tests::{
+    Card, Followed, KeyType, Module, PIN, Run, Slot, WRONG_PIN, has_only_messages_that_are_seen,
+};
 
 use Slot::{Authentication, KeyManagement, Signature};
 
@@ -52,25 +54,7 @@ fn the_page_on_yubikeys_has_the_messages_that_one_sees() {
         let cards = Module::ALL.map(|module| scope.spawn(move || provoked(module)));
         cards.map(|card| card.join().expect("a card")).concat()
     });
-    let text = page(PAGE);
-    let table = text.split("\n## Usual errors\n").nth(1).expect("a table");
-    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
-    let mut messages = Vec::new();
-    for row in rows {
-        let cell = row.split(" | ").next().expect("a cell");
-        messages.extend(cell.split('`').filter(|part| part.len() > 2));
-    }
-    assert!(messages.len() > 10, "{messages:?}");
-    for message in messages {
-        let is_seen = |line: &str| {
-            let mut rest = Some(line);
-            for part in message.split(" … ") {
-                rest = rest.and_then(|rest| Some(rest.split_once(part)?.1));
-            }
-            rest.is_some()
-        };
-        assert!(seen.lines().any(is_seen), "nobody says {message:?}: {seen}");
-    }
+    has_only_messages_that_are_seen(PAGE, &seen, &[]);
 }
 
 /// What is said of all that can go wrong with a card.

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use hwkey_tests::{
-    Bench, Conf, KeyType, Run, SOFTHSM, Tpm, free_port, software_works, wait_for_port,
+    Algorithm, Bench, Conf, KeyType, Run, SOFTHSM, Tpm, TpmKey, free_port, software_works,
+    wait_for_port,
 };
 
 /// What docs/neighbours.md recommends: software is left to default, in whatever order.
@@ -17,9 +18,10 @@ const ORDERS: [[&str; 4]; 4] = [
     ["default", "tpm2", "pkcs11", "hwkey"],
 ];
 
-/// What `pkey -text` of hwkey and of pkcs11-provider begins with.
+/// What `pkey -text` of each begins with.
 const BY_HWKEY: &str = "in hardware";
 const BY_PKCS11: &str = "PKCS11 ";
+const BY_TPM2_OPENSSL: &str = "TPM 2.0";
 
 /// A token with the keys `ec` and `rsa`, and a TPM with the key in `tpm.pem`.
 struct Neighbours {
@@ -74,7 +76,7 @@ impl Neighbours {
         self.openssl("verify -CAfile c.pem c.pem", &[]).ok();
     }
 
-    /// The TPM's key signs. tpm2-openssl 1.1.1 has to be asked for, whoever is active beside it.
+    /// The TPM's key signs. tpm2-openssl 1.1.1, where it gets the file, has to be asked for.
     #[track_caller]
     fn tpm_signs(&self) {
         self.openssl(
@@ -169,6 +171,36 @@ fn in_every_order_the_tpm_signs_and_software_is_left_alone() {
         neighbours.tpm_signs();
         software_works(&neighbours.bench);
         neighbours.tls_works();
+    }
+}
+
+#[test]
+fn tss2_files_go_to_tpm2_openssl_and_handles_to_hwkey_unless_hwkey_is_the_last() {
+    let neighbours = Neighbours::new();
+    let key = TpmKey::new(Algorithm::P256).counting_no_tries();
+    neighbours.tpm.persist("0x81000010", key);
+    let load = |key: &str, query: &str| {
+        let said = neighbours.openssl("pkey -propquery {} -in {} -noout -text", &[query, key]);
+        said.ok()
+    };
+    for order in ORDERS {
+        neighbours.configure(&order, PROPERTIES);
+        let [of_files, of_handles] = match reads_files(&order) {
+            BY_HWKEY => [BY_HWKEY, BY_TPM2_OPENSSL],
+            _ => [BY_TPM2_OPENSSL, BY_HWKEY],
+        };
+        let handle = "handle:0x81000010";
+        assert!(load("tpm.pem", "").contains(of_files), "{order:?}");
+        assert!(load(handle, "").contains(of_handles), "{order:?}");
+        // Nobody else has these.
+        let ours = "tpm2:handle=0x81000010";
+        neighbours.signs(ours, BY_HWKEY);
+        // A query names the provider of a URI.
+        assert!(load(handle, "?provider=hwkey").contains(BY_HWKEY));
+        assert!(load(handle, "?provider=tpm2").contains(BY_TPM2_OPENSSL));
+        if of_files == BY_HWKEY {
+            neighbours.signs("tpm.pem", BY_HWKEY);
+        }
     }
 }
 

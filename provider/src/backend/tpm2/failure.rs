@@ -18,6 +18,15 @@ pub fn error(attempted: &str, tpm: &Tpm, failure: &Failure) -> Error {
             let name = codes::name(*code);
             (reason, format!("{function}: {name}{tries}; {cure}"))
         }
+        // The device, by its path.
+        Cause::Told(problem) if function == "open" => {
+            let cure = trouble(&tpm.tcti);
+            let text = match cure.contains(problem) {
+                true => cure,
+                false => format!("{problem}; {cure}"),
+            };
+            (Reason::TpmUnavailable, text)
+        }
         Cause::Told(problem) => (
             Reason::OperationNotAllowed,
             format!("{function}: {problem}"),
@@ -229,6 +238,25 @@ mod tests {
         assert!(text.starts_with(
             "signing: TPM2_Sign: TPM_RC_AUTH_FAIL (0x98e, session 1) (2 tries are left; one is"
         ));
+    }
+
+    #[test]
+    fn a_device_that_can_not_be_opened_is_no_fault_of_the_key() {
+        let tpm = Tpm {
+            tcti: "device:/dev/hwkey-none".into(),
+            description: None,
+        };
+        let failure = Failure {
+            function: "open".into(),
+            cause: Cause::Told("/dev/hwkey-none: No such file or directory".into()),
+            lockout: None,
+        };
+        let error = error("loading", &tpm, &failure);
+        assert_eq!(error.reason(), Reason::TpmUnavailable);
+        let text = error.message();
+        assert!(
+            text.starts_with("loading: /dev/hwkey-none: No such file or directory; /dev/tpmrm0")
+        );
     }
 
     #[test]
