@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tpm2_abi::{Area, Cause, Failure, Object, Parent, PolicyCommand, Saved, Source};
-use tss_esapi::constants::tss::TPM2_RC_INTEGRITY;
+use tss_esapi::constants::tss::{TPM2_RC_1, TPM2_RC_H, TPM2_RC_HANDLE, TPM2_RC_INTEGRITY};
 use tss_esapi::tss2_esys::{TPM2B_PRIVATE, TPM2B_PUBLIC};
 
 use crate::area;
@@ -78,6 +78,7 @@ impl Tpm<'_> {
         if let Some((handle, area)) = self.known_persistent(number).filter(|_| may_be_known) {
             return Ok((handle, area, None));
         }
+        self.expect(number)?;
         let held = self.esys.reference(number)?;
         let area = Arc::new(self.area_of(held.handle())?);
         if !may_be_known {
@@ -86,6 +87,18 @@ impl Tpm<'_> {
         let handle = held.into_handle();
         self.keep_persistent(number, handle, area.clone());
         Ok((handle, area, None))
+    }
+
+    /// The TPM's own answer for what is not there, but tss2 would write it to standard error before us.
+    fn expect(&self, number: u32) -> Result<()> {
+        match self.esys.handles(number)?.first() {
+            Some(first) if *first == number => Ok(()),
+            _ => Err(Failure {
+                function: "TPM2_ReadPublic".into(),
+                cause: Cause::Code(TPM2_RC_HANDLE | TPM2_RC_H | TPM2_RC_1),
+                lockout: None,
+            }),
+        }
     }
 
     fn transient(&self, source: &Source, parent_auth: &[u8]) -> Result<(Held<'_>, Arc<Area>)> {

@@ -29,12 +29,12 @@ pub fn describe(tpm: &Tpm<'_>) -> Result<Description> {
     Ok(description)
 }
 
-/// Four characters in each value.
+/// Four characters in each value; what is shorter is filled up with blanks or NULs.
 fn text(values: impl Iterator<Item = u32>) -> String {
     let bytes = values.flat_map(u32::to_be_bytes);
     let printable = bytes.filter(|byte| (b' '..=b'~').contains(byte));
     let text: String = printable.map(char::from).collect();
-    text.trim().to_owned()
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn hashes(tpm: &Tpm<'_>) -> Result<Vec<u16>> {
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn names_are_four_characters_in_a_number() {
         let values = [0x5357_2020, 0x2054_504d, 0, 0];
-        assert_eq!(text(values.into_iter()), "SW   TPM");
+        assert_eq!(text(values.into_iter()), "SW TPM");
         assert_eq!(text([0x4942_4d00].into_iter()), "IBM");
     }
 }

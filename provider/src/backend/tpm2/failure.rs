@@ -14,7 +14,11 @@ pub fn error(attempted: &str, tpm: &Tpm, failure: &Failure) -> Error {
     let (reason, text) = match &failure.cause {
         Cause::Code(code) => {
             let (reason, cure) = meaning(*code, function, tpm);
-            let tries = failure.lockout.map(state).unwrap_or_default();
+            // Those of objects with noDA and of hierarchies are not counted.
+            let lockout = failure
+                .lockout
+                .filter(|_| tpm_code(*code) != Some(codes::BAD_AUTH));
+            let tries = lockout.map(state).unwrap_or_default();
             let name = codes::name(*code);
             (reason, format!("{function}: {name}{tries}; {cure}"))
         }
@@ -105,8 +109,8 @@ fn of_authorisation(code: u32) -> Option<(Reason, &'static str)> {
         ),
         codes::BAD_AUTH => (
             Reason::PinRefused,
-            "correct the authorisation value at its source (wrong ones are not counted for this object, \
-             noDA); this process does not send it again until it changes",
+            "correct the authorisation value at its source (wrong ones are not counted here); this process \
+             does not send it again until it changes",
         ),
         codes::LOCKOUT => (
             Reason::PinLocked,

@@ -12,7 +12,8 @@ use super::saved;
 use crate::encoding::tss2_key::Tss2Key;
 use crate::error::{Error, Reason, Result, system_text};
 use crate::reference::{self, Named};
-use crate::uri::tpm2::Tpm2Parent;
+use crate::uri::Tpm2Uri;
+use crate::uri::tpm2::{Tpm2Object, Tpm2Parent};
 
 /// An object, as far as a file or a URI tells of it.
 pub struct Meant {
@@ -86,14 +87,25 @@ impl Meant {
                 form: Form::Saved(uri),
             });
         }
+        if let Some(handle) = saved::persistent(&content) {
+            return Ok(Self::persistent(handle, uri_of_handle(handle)));
+        }
         match tss2(&content)? {
             Some(key) => Self::wrapped(key, Some(path)),
             None => Err(unreadable(
                 path,
-                "it is neither a TSS2 PRIVATE KEY nor a context that tpm2-tools have saved",
+                "it is neither a TSS2 PRIVATE KEY nor a context or a handle that tpm2-tools have saved",
             )),
         }
     }
+}
+
+fn uri_of_handle(handle: u32) -> String {
+    let uri = Tpm2Uri {
+        object: Some(Tpm2Object::Handle(handle)),
+        ..Tpm2Uri::default()
+    };
+    uri.to_string()
 }
 
 /// The key of a file in PEM, with any text around it, or in DER.

@@ -1,5 +1,6 @@
-//! Contexts of loaded objects that tpm2-tools have saved (`tpm2_create -c`, `tpm2_load -c`): their file
-//! format, `files.c` of tpm2-tools.
+//! What tpm2-tools save of objects: contexts of loaded ones (`tpm2_create -c`, `tpm2_load -c`; the file
+//! format is that of `files.c`), and handles of persistent ones (`tpm2_readpublic -t`, `tpm2_evictcontrol
+//! -o`; what Esys_TR_Serialize gives).
 
 use tpm2_abi::Saved;
 
@@ -22,6 +23,16 @@ pub fn read(file: &[u8]) -> Option<Saved> {
         hierarchy,
         blob: blob.to_vec(),
     })
+}
+
+/// The handle in `file`, which goes on with the object's Name (its size is that of a hash, and two bytes
+/// for which one) and more that the TPM tells, too.
+pub fn persistent(file: &[u8]) -> Option<u32> {
+    let (handle, rest) = number(file)?;
+    let (size, name) = rest.split_first_chunk()?;
+    let size = usize::from(u16::from_be_bytes(*size));
+    let is_name = (22..=66).contains(&size) && name.len() > size;
+    (handle >> 24 == 0x81 && is_name).then_some(handle)
 }
 
 fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
@@ -47,10 +58,19 @@ mod tests {
         assert!((0..file.len()).all(|end| read(&file[..end]).is_none()));
     }
 
+    #[test]
+    fn a_handle_is_read_from_what_follows_it() {
+        let file = [&[0x81, 0, 0, 1, 0, 34][..], &[7; 34], &[0, 0, 0, 1]].concat();
+        assert_eq!(persistent(&file), Some(0x8100_0001));
+        assert_eq!(persistent(&file[..40]), None);
+        assert_eq!(persistent(&[&[0x80][..], &file[1..]].concat()), None);
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
             let _ = read(&[&MAGIC[..], &bytes].concat());
+            let _ = persistent(&[&[0x81][..], &bytes].concat());
         }
     }
 }
