@@ -125,6 +125,8 @@ functions! {
     KEYMGMT_FREE = 10: keymgmt_free(Ctx);
     KEYMGMT_GET_PARAMS = 11: keymgmt_get_params(Ctx, ParamMut) -> c_int;
     KEYMGMT_GETTABLE_PARAMS = 12: keymgmt_gettable_params(Ctx) -> Param;
+    KEYMGMT_SET_PARAMS = 13: keymgmt_set_params(Ctx, Param) -> c_int;
+    KEYMGMT_SETTABLE_PARAMS = 14: keymgmt_settable_params(Ctx) -> Param;
     KEYMGMT_QUERY_OPERATION_NAME = 20: keymgmt_query_operation_name(c_int) -> *const c_char;
     KEYMGMT_HAS = 21: keymgmt_has(*const c_void, c_int) -> c_int;
     KEYMGMT_VALIDATE = 22: keymgmt_validate(*const c_void, c_int, c_int) -> c_int;

@@ -8,7 +8,8 @@ use crate::abi::functions::{
     KEYMGMT_DUP, KEYMGMT_EXPORT, KEYMGMT_EXPORT_TYPES, KEYMGMT_FREE, KEYMGMT_GEN,
     KEYMGMT_GEN_CLEANUP, KEYMGMT_GEN_INIT, KEYMGMT_GEN_SET_PARAMS, KEYMGMT_GEN_SETTABLE_PARAMS,
     KEYMGMT_GET_PARAMS, KEYMGMT_GETTABLE_PARAMS, KEYMGMT_HAS, KEYMGMT_IMPORT, KEYMGMT_IMPORT_TYPES,
-    KEYMGMT_LOAD, KEYMGMT_MATCH, KEYMGMT_NEW, KEYMGMT_QUERY_OPERATION_NAME, KEYMGMT_VALIDATE,
+    KEYMGMT_LOAD, KEYMGMT_MATCH, KEYMGMT_NEW, KEYMGMT_QUERY_OPERATION_NAME, KEYMGMT_SET_PARAMS,
+    KEYMGMT_SETTABLE_PARAMS, KEYMGMT_VALIDATE,
 };
 use crate::abi::{Callback, OsslDispatch, OsslParam, select};
 use crate::boundary::{enter, quietly};
@@ -50,6 +51,12 @@ pub trait KeyManagement<P: Provider>: 'static {
 
     /// A key from what another provider exports; `None`, without an error, for one that can't be here.
     fn import(selection: Selection, params: &ParamsIn<'_>) -> Result<Option<P::Key>, P::Error>;
+
+    /// The parameters that [`Self::changed`] looks at, ended by [`Descriptor::END`].
+    const SETTABLE: &'static [Descriptor];
+
+    /// What becomes of `key` when these parameters are set; `None` if it stays as it is.
+    fn changed(key: &P::Key, params: &ParamsIn<'_>) -> Result<Option<P::Key>, P::Error>;
 
     /// What the program has said so far of a key that is to be made.
     type New: Send + 'static;
@@ -107,6 +114,8 @@ impl<P: Provider, T: KeyManagement<P>> Table<P, T> {
         KEYMGMT_FREE.entry(free::<P>),
         KEYMGMT_GET_PARAMS.entry(get_params::<P, T>),
         KEYMGMT_GETTABLE_PARAMS.entry(gettable_params::<P, T>),
+        KEYMGMT_SET_PARAMS.entry(set_params::<P, T>),
+        KEYMGMT_SETTABLE_PARAMS.entry(settable_params::<P, T>),
         KEYMGMT_QUERY_OPERATION_NAME.entry(query_operation_name::<P, T>),
         KEYMGMT_HAS.entry(has::<P, T>),
         KEYMGMT_VALIDATE.entry(validate::<P, T>),
@@ -196,6 +205,32 @@ unsafe extern "C" fn gettable_params<P: Provider, T: KeyManagement<P>>(
     _: *mut c_void,
 ) -> *const OsslParam {
     Descriptor::table(T::GETTABLE)
+}
+
+/// Without it OpenSSL takes any change for done. CMS makes the peer's key of a key exchange so: a copy of
+/// ours that gets another public half (`EVP_PKEY_set1_encoded_public_key`).
+unsafe extern "C" fn set_params<P: Provider, T: KeyManagement<P>>(
+    keydata: *mut c_void,
+    params: *const OsslParam,
+) -> c_int {
+    // SAFETY: the core passes its terminated array and a key of ours that the program changes, so that
+    // no other thread may use it meanwhile. Operations have clones of what it held.
+    unsafe {
+        let params = ParamsIn::new(params);
+        on::<P, Option<P::Key>, _>(keydata, c"keymgmt_set_params", |_, key| {
+            let own = key.as_ref().ok_or(Fault::Null("the key"))?;
+            if let Some(changed) = T::changed(own, &params)? {
+                *key = Some(changed);
+            }
+            Ok(1)
+        })
+    }
+}
+
+unsafe extern "C" fn settable_params<P: Provider, T: KeyManagement<P>>(
+    _: *mut c_void,
+) -> *const OsslParam {
+    Descriptor::table(T::SETTABLE)
 }
 
 unsafe extern "C" fn query_operation_name<P: Provider, T: KeyManagement<P>>(

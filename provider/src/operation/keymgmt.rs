@@ -44,6 +44,14 @@ pub trait KeyType: 'static {
         Ok(None)
     }
 
+    /// What [`Self::other_public`] looks at, ended by [`Descriptor::END`].
+    const SETTABLE: &'static [Descriptor] = &[Descriptor::END];
+
+    /// The public half with these parameters that a copy of `key` is to have in place of its own.
+    fn other_public(_: &Key, _: &ParamsIn<'_>) -> Result<Option<PublicKey>> {
+        Ok(None)
+    }
+
     /// What is asked of a new key, ended by [`Descriptor::END`].
     const NEW: &'static [Descriptor];
 
@@ -108,6 +116,14 @@ impl<T: KeyType> KeyManagement<HwKey> for Keys<T> {
             return Ok(None);
         }
         let public = T::public_from(params)?;
+        Ok(public.map(|public| Key::new(PeerKey::new(public))))
+    }
+
+    const SETTABLE: &'static [Descriptor] = T::SETTABLE;
+
+    /// The private half does not belong to another public one.
+    fn changed(key: &Key, params: &ParamsIn<'_>) -> Result<Option<Key>> {
+        let public = T::other_public(key, params)?;
         Ok(public.map(|public| Key::new(PeerKey::new(public))))
     }
 

@@ -8,7 +8,7 @@ use ossl_shim::params::{Descriptor, ParamList, ParamsIn, ParamsOut, names};
 use super::keymgmt::{KeyType, wrong_type};
 use super::new_key::{HWKEY_URI, NewKeyParams};
 use crate::encoding::{ec_point, ecdsa};
-use crate::error::Result;
+use crate::error::{Error, Reason, Result};
 use crate::key::{Curve, Key, NewKey, PublicKey};
 use crate::provider::{ECDH, ECDSA};
 
@@ -90,6 +90,23 @@ impl KeyType for Ec {
                 .and_then(|point| PublicKey::ec(curve, &point).ok()),
             _ => None,
         })
+    }
+
+    const SETTABLE: &'static [Descriptor] =
+        &[Descriptor::octets(names::KEY_ENCODED_PUB), Descriptor::END];
+
+    fn other_public(key: &Key, params: &ParamsIn<'_>) -> Result<Option<PublicKey>> {
+        let Some(point) = params.octets(names::KEY_ENCODED_PUB)? else {
+            return Ok(None);
+        };
+        let (curve, _) = parts(key)?;
+        let point = ec_point::uncompressed(curve, point).ok_or_else(|| {
+            Error::new(
+                Reason::InvalidParameter,
+                format!("the public key that is set is no point of the curve {curve}"),
+            )
+        })?;
+        PublicKey::ec(curve, &point).map(Some)
     }
 
     // "encoding" is there for the usual -pkeyopt ec_param_enc:named_curve; our keys have no other one.
