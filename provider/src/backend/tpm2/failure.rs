@@ -132,6 +132,8 @@ fn of_decryption(code: u32, function: &str) -> Option<(Reason, &'static str)> {
 }
 
 fn of_object(code: u32, function: &str) -> Option<(Reason, &'static str)> {
+    // Some TPMs say so of a size that they don't have.
+    let is_size = code == codes::VALUE && function == "TPM2_Create";
     Some(match code {
         codes::INTEGRITY | codes::SENSITIVE if function.starts_with("TPM2_ContextLoad") => (
             Reason::ForeignKey,
@@ -155,7 +157,7 @@ fn of_object(code: u32, function: &str) -> Option<(Reason, &'static str)> {
             Reason::OperationNotAllowed,
             "the NV index may not be read; define it with ownerread or authread",
         ),
-        codes::KEY_SIZE | codes::CURVE => (
+        _ if is_size || [codes::KEY_SIZE, codes::CURVE].contains(&code) => (
             Reason::UnsupportedKey,
             "the TPM has no keys of this size or on this curve; tpm2_getcap ecc-curves, or tpm2_testparms \
              rsa2048, tells which it has",
