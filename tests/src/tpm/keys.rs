@@ -238,7 +238,7 @@ impl Tpm {
 
     /// Makes the primary key that tpm2-openssl and others expect, to the last attribute: from another
     /// template it would be another key. Returns its context file.
-    fn make_primary(&self, hierarchy: &str, auth: &str) -> String {
+    pub fn make_primary(&self, hierarchy: &str, auth: &str) -> String {
         let context = "primary.ctx";
         let attributes = format!("{MADE_HERE}|restricted|decrypt|noda");
         self.tpm2(

@@ -37,6 +37,16 @@ impl Gateway {
         keys
     }
 
+    /// The key signs, and software with its public half agrees.
+    #[track_caller]
+    pub fn signs(&self, key: &str) {
+        self.public_key(key, "made.pem");
+        let sign = "dgst -sha256 -sign {} -out signature message";
+        self.openssl(sign, &[key]).ok();
+        let verify = "dgst -sha256 -verify made.pem -signature signature message";
+        self.software(verify, &[]).ok();
+    }
+
     /// `openssl` without any hardware.
     pub fn software(&self, arguments: &str, values: &[&str]) -> Run {
         Run::new("openssl")

@@ -1,6 +1,7 @@
 //! A TPM 2.0 in software: swtpm, with or without a resource manager before it, and what other people's
 //! tools do with it.
 
+mod file;
 mod gateway;
 mod keys;
 mod made;
@@ -12,6 +13,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
+pub use file::{KeyFile, Kind as KeyFileKind, USUAL as USUAL_KEY_FILE};
 pub use gateway::Gateway;
 pub use keys::{Algorithm, Parent, TpmKey};
 use manager::Manager;
