@@ -139,8 +139,7 @@ fn an_rsa_key_can_be_the_parent() {
 #[test]
 fn der_is_read_by_its_uri_and_by_openssl() {
     let gateway = with_key();
-    let public = gateway.path("key.u");
-    let (public, private) = (public, gateway.path("key.r"));
+    let [public, private] = ["key.u", "key.r"].map(|name| gateway.path(name));
     let primary = gateway.tpm.make_primary("o", "");
     let create = "create -C {} -G ecc256 -u key.u -r key.r";
     gateway.tpm.tpm2(create, &[&primary]).ok();

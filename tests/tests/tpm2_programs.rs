@@ -110,15 +110,10 @@ const sent = crypto.publicEncrypt({ key: certificate.publicKey, oaepHash: 'sha25
 console.log(crypto.privateDecrypt({ key, oaepHash: 'sha256' }, sent).toString());";
     Machine::new(Algorithm::Rsa2048).node_prints(decrypt, "x");
     let agree = "
-const peer = crypto.createECDH('prime256v1');
-const point = peer.generateKeys('base64url');
-const [x, y] = [1, 33].map((start) => peer.getPublicKey().subarray(start, start + 32));
-const jwk = { kty: 'EC', crv: 'P-256', x: x.toString('base64url'), y: y.toString('base64url') };
-const publicKey = crypto.createPublicKey({ key: jwk, format: 'jwk' });
-const ours = crypto.diffieHellman({ privateKey: key, publicKey });
-const own = certificate.publicKey.export({ format: 'jwk' });
-const theirs = peer.computeSecret(Buffer.concat(
-    [Buffer.from([4]), Buffer.from(own.x, 'base64url'), Buffer.from(own.y, 'base64url')]));
+const peer = crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const ours = crypto.diffieHellman({ privateKey: key, publicKey: peer.publicKey });
+const theirs = crypto.diffieHellman(
+    { privateKey: peer.privateKey, publicKey: certificate.publicKey });
 console.log(ours.length, ours.equals(theirs));";
     Machine::new(Algorithm::P256).node_prints(agree, "32 true");
 }
