@@ -54,7 +54,11 @@ fn a_wrong_or_missing_value_of_the_parent_is_told() {
         &format!("tpm2:object=key.pem?parent-pin-value={WRONG_PIN}"),
     ] {
         let said = Said::by(gateway.openssl("pkey -in {} -noout", &[uri]));
-        said.logs("error", "PIN refused", &["TPM2_Load", "TPM_RC_"]);
+        said.logs(
+            "error",
+            "PIN refused",
+            &["TPM2_Load", "TPM_RC_", "tpm2-parent-pin-source"],
+        );
     }
     // The parents that the tools make have noDA.
     assert_eq!(gateway.tpm.tries_spent(), 0);

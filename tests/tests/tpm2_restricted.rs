@@ -88,7 +88,7 @@ fn another_digest_than_the_keys_own_is_refused() {
         let sign =
             format!("dgst -sha512 {options} -sign tpm2:handle={handle} -out signature message");
         let said = Said::by(gateway.openssl(&sign, &[]));
-        let own = digest_of(scheme).replace("sha", "but with SHA-");
+        let own = digest_of(scheme).replace("sha", "but with SHA2-");
         assert!(said.all.contains("digest not supported"), "{}", said.all);
         assert!(said.all.contains(&own), "{}", said.all);
     }
