@@ -105,8 +105,8 @@ impl Tss2Key {
     /// Writes DER.
     pub fn to_der(&self) -> Result<Vec<u8>> {
         let internal = |error: der::Error| Error::new(Reason::Internal, error.to_string());
-        // DER's TRUE; FALSE is left out.
         let yes = AnyRef::new(Tag::Boolean, &[0xff]).map_err(internal)?;
+        let no = AnyRef::new(Tag::Boolean, &[0]).map_err(internal)?;
         let parent = unsigned(self.parent);
         let codes: Vec<_> = self
             .policy
@@ -128,7 +128,8 @@ impl Tss2Key {
                 Some(_) => IMPORTABLE,
                 None => LOADABLE,
             },
-            empty_auth: self.empty_auth.then_some(yes),
+            // To older tpm2-openssl one that is left out is TRUE.
+            empty_auth: Some(if self.empty_auth { yes } else { no }),
             policy: (!policy.is_empty()).then_some(policy),
             secret,
             auth_policy: None,

@@ -109,14 +109,19 @@ impl<T: KeyType> KeyManagement<HwKey> for Keys<T> {
     }
 
     fn import(selection: Selection, params: &ParamsIn<'_>) -> Result<Option<Key>> {
-        if params.has(T::PRIVATE) {
-            return Err(Error::new(Reason::NotForSoftwareKeys, NOT_FOR_PRIVATE_KEYS));
+        let public = match selection.public_key() {
+            true => T::public_from(params)?,
+            false => None,
+        };
+        match public {
+            // The peer may have both halves in one object, as pairs of Node.js are. Whoever wants to use
+            // the private one here is told then that it is not.
+            Some(public) => Ok(Some(Key::new(PeerKey::new(public)))),
+            None if params.has(T::PRIVATE) => {
+                Err(Error::new(Reason::NotForSoftwareKeys, NOT_FOR_PRIVATE_KEYS))
+            }
+            None => Ok(None),
         }
-        if !selection.public_key() {
-            return Ok(None);
-        }
-        let public = T::public_from(params)?;
-        Ok(public.map(|public| Key::new(PeerKey::new(public))))
     }
 
     /// Of the private half there are no copies without the public one. Parameters alone come with it,

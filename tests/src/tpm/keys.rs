@@ -50,6 +50,16 @@ impl Algorithm {
         matches!(self, Self::Rsa1024 | Self::Rsa2048 | Self::Rsa3072)
     }
 
+    /// The length of what RSA makes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Rsa1024 => 128,
+            Self::Rsa2048 => 256,
+            Self::Rsa3072 => 384,
+            Self::P256 | Self::P384 | Self::P521 => panic!("{self:?} is no RSA key"),
+        }
+    }
+
     /// Its name with tpm2-tools.
     fn name(self) -> &'static str {
         match self {
@@ -63,7 +73,7 @@ impl Algorithm {
     }
 
     /// As arguments of `openssl genpkey`.
-    fn genpkey(self) -> &'static str {
+    pub fn options(self) -> &'static str {
         match self {
             Self::P256 => "-algorithm EC -pkeyopt group:P-256",
             Self::P384 => "-algorithm EC -pkeyopt group:P-384",
@@ -175,7 +185,7 @@ impl Tpm {
 
     /// A TSS2 PRIVATE KEY written by tpm2-openssl, in `file`.
     pub fn openssl_key_file(&self, file: &str, algorithm: Algorithm, auth: Option<&str>) {
-        let arguments = format!("{} -out {{}}", algorithm.genpkey());
+        let arguments = format!("{} -out {{}}", algorithm.options());
         let make = self.openssl("genpkey", &arguments, &[file]);
         match auth {
             Some(auth) => make.args(["-pkeyopt", &format!("user-auth:{auth}")]),
@@ -228,7 +238,7 @@ impl Tpm {
 
     /// Makes the primary key that tpm2-openssl and others expect, to the last attribute: from another
     /// template it would be another key. Returns its context file.
-    fn make_primary(&self, hierarchy: &str, auth: &str) -> String {
+    pub fn make_primary(&self, hierarchy: &str, auth: &str) -> String {
         let context = "primary.ctx";
         let attributes = format!("{MADE_HERE}|restricted|decrypt|noda");
         self.tpm2(

@@ -1,7 +1,10 @@
 //! A TPM 2.0 in software: swtpm, with or without a resource manager before it, and what other people's
 //! tools do with it.
 
+mod file;
+mod gateway;
 mod keys;
+mod made;
 mod manager;
 
 use std::cell::RefCell;
@@ -10,6 +13,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
+pub use file::{KeyFile, Kind as KeyFileKind, USUAL as USUAL_KEY_FILE};
+pub use gateway::Gateway;
 pub use keys::{Algorithm, Parent, TpmKey};
 use manager::Manager;
 

@@ -39,7 +39,7 @@ pub use connection::Esys;
 pub use hashing::Hashed;
 pub use objects::{Handle, Held};
 pub use policies::{read_digests, read_pcr_selection};
-pub use sessions::{Authorised, Kind, PASSWORD, Protection, Sessions};
+pub use sessions::{Authorised, Kind, NO_SESSIONS, PASSWORD, Protection, Sessions};
 
 use std::ops::Deref;
 use std::ptr::NonNull;

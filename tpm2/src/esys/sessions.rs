@@ -18,6 +18,9 @@ use super::{Esys, Handle, Held, Result, check, software_keys};
 /// The sessions of a command.
 pub type Sessions = [ESYS_TR; 3];
 
+/// Of a command that needs none.
+pub const NO_SESSIONS: Sessions = [ESYS_TR_NONE; 3];
+
 /// The authorisation value as it is: for empty ones.
 pub const PASSWORD: Sessions = [ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE];
 

@@ -59,14 +59,16 @@ pub fn is_refusal(failure: &Failure) -> bool {
 
 /// Whether it was the parent's, or that of its hierarchy.
 pub fn is_of_parent(failure: &Failure) -> bool {
-    let of_parent = [
-        "TPM2_Load",
-        "TPM2_Create",
-        "TPM2_CreatePrimary",
-        "TPM2_Import",
-    ];
-    of_parent.contains(&failure.function.as_str())
+    OF_PARENT.contains(&failure.function.as_str())
 }
+
+/// The commands that take it.
+const OF_PARENT: [&str; 4] = [
+    "TPM2_Load",
+    "TPM2_Create",
+    "TPM2_CreatePrimary",
+    "TPM2_Import",
+];
 
 /// The tries that are left, for people.
 fn state(lockout: Lockout) -> String {
@@ -93,11 +95,21 @@ fn meaning(code: u32, function: &str, tpm: &Tpm) -> (Reason, String) {
         };
         return (reason, trouble(&tpm.tcti));
     };
-    let (reason, cure) = of_authorisation(tpm_code)
+    let (reason, cure) = of_parents_authorisation(tpm_code, function)
+        .or_else(|| of_authorisation(tpm_code))
         .or_else(|| of_decryption(tpm_code, function))
         .or_else(|| of_object(tpm_code, function))
         .unwrap_or_else(|| of_tpm(tpm_code));
     (reason, cure.to_owned())
+}
+
+fn of_parents_authorisation(code: u32, function: &str) -> Option<(Reason, &'static str)> {
+    let is_refused = [codes::AUTH_FAIL, codes::BAD_AUTH].contains(&code);
+    (is_refused && OF_PARENT.contains(&function)).then_some((
+        Reason::PinRefused,
+        "it is the authorisation value of the key's parent, or its hierarchy's: say where that is, with \
+         tpm2-parent-pin-source = file:… in openssl.cnf, or ?parent-pin-source=file:… in the URI",
+    ))
 }
 
 fn of_authorisation(code: u32) -> Option<(Reason, &'static str)> {
@@ -145,6 +157,8 @@ fn of_decryption(code: u32, function: &str) -> Option<(Reason, &'static str)> {
 }
 
 fn of_object(code: u32, function: &str) -> Option<(Reason, &'static str)> {
+    // Some TPMs say so of a size that they don't have.
+    let is_size = code == codes::VALUE && function == "TPM2_Create";
     Some(match code {
         codes::INTEGRITY | codes::SENSITIVE if function.starts_with("TPM2_ContextLoad") => (
             Reason::ForeignKey,
@@ -168,7 +182,7 @@ fn of_object(code: u32, function: &str) -> Option<(Reason, &'static str)> {
             Reason::OperationNotAllowed,
             "the NV index may not be read; define it with ownerread or authread",
         ),
-        codes::KEY_SIZE | codes::CURVE => (
+        _ if is_size || [codes::KEY_SIZE, codes::CURVE].contains(&code) => (
             Reason::UnsupportedKey,
             "the TPM has no keys of this size or on this curve; tpm2_getcap ecc-curves, or tpm2_testparms \
              rsa2048, tells which it has",

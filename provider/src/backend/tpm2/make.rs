@@ -6,7 +6,7 @@ use super::failure::is_refusal;
 use super::find::{load, parent_auth};
 use super::numbers::curve_number;
 use super::object::{Meant, parent, parent_handle};
-use super::tpm::{Tpm, Trouble, unexpected};
+use super::tpm::{Tpm, Trouble, is_asking, unexpected};
 use crate::backend::Login;
 use crate::config::Config;
 use crate::encoding::tss2_key::Tss2Key;
@@ -109,8 +109,17 @@ fn auth_of_new(config: &Config, uri: &Tpm2Uri) -> Result<Secret> {
     }
 }
 
-/// Fills `bytes` with the TPM's random numbers.
+/// Fills `bytes` with the TPM's random numbers; with the kernel's if tss2 draws them for a session: it has
+/// the TPM then, and waits for us.
 pub fn random(config: &Config, bytes: &mut [u8]) -> Result<()> {
+    if is_asking() {
+        return getrandom::fill(bytes).map_err(|error| {
+            Error::new(
+                Reason::TokenFailed,
+                format!("the kernel gives no random numbers: {error}"),
+            )
+        });
+    }
     let tpm = Tpm::chosen(config)?;
     let count = u32::try_from(bytes.len()).map_err(|_| {
         Error::new(

@@ -1,5 +1,6 @@
 //! One TPM: questions and answers.
 
+use std::cell::Cell;
 use std::fmt;
 
 use tpm2_abi::{Area, Description, Failure, Lockout, Object, Outcome, Request, Secret, Task};
@@ -43,7 +44,7 @@ impl Tpm {
             task,
         };
         let part = part().map_err(Trouble::Part)?;
-        let reply = part.call(&request);
+        let reply = while_asking(|| part.call(&request));
         let reply = reply.map_err(|problem| Trouble::Part(not_answered(&problem)))?;
         reply.map_err(Trouble::Tpm)
     }
@@ -108,6 +109,22 @@ impl fmt::Display for Tpm {
             None => write!(f, "TPM ({})", self.tcti),
         }
     }
+}
+
+thread_local! {
+    static ASKING: Cell<bool> = const { Cell::new(false) };
+}
+
+fn while_asking<T>(ask: impl FnOnce() -> T) -> T {
+    let before = ASKING.replace(true);
+    let answer = ask();
+    ASKING.set(before);
+    answer
+}
+
+/// Whether this thread is in a question: tss2 calls OpenSSL, which can come back to us.
+pub fn is_asking() -> bool {
+    ASKING.get()
 }
 
 /// The part has answered another question than the one that was asked.
