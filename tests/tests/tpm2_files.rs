@@ -68,7 +68,7 @@ fn files_of_tpm2_tools_load_as_they_are() {
 }
 
 #[test]
-fn a_wrong_authorisation_value_is_told_and_a_missing_one_too() {
+fn a_wrong_authorisation_value_is_told_and_an_empty_one_too() {
     let gateway = Gateway::new();
     let key = TpmKey::new(Algorithm::P256).auth(PIN);
     gateway.tpm.tools_key_file("pin.pem", OWNER, key);
@@ -78,9 +78,32 @@ fn a_wrong_authorisation_value_is_told_and_a_missing_one_too() {
         "{}",
         said.all
     );
+    // The empty one: tpm2_encodeobject says of files without a value that they have one.
+    assert_eq!(gateway.tpm.tries_spent(), 1);
     let sign = "dgst -sha256 -sign pin.pem -passin pass:{} -out signature message";
     let said = Said::by(gateway.openssl(sign, &["wrong"]));
     assert!(said.queue[0].contains("TPM_RC_AUTH_FAIL"), "{}", said.all);
+    assert_eq!(gateway.tpm.tries_spent(), 2);
+}
+
+/// Debian 12's writes emptyAuth the wrong way round.
+#[test]
+fn what_tpm2_encodeobject_says_of_authorisation_values_is_not_believed() {
+    let gateway = Gateway::new();
+    let key = TpmKey::new(Algorithm::P256);
+    gateway.tpm.misleading_key_file("plain.pem", OWNER, key);
+    gateway.signs("plain.pem");
+    assert_eq!(gateway.tpm.tries_spent(), 0);
+    gateway
+        .tpm
+        .misleading_key_file("pin.pem", OWNER, key.auth(PIN));
+    let sign = "dgst -sha256 -sign pin.pem -out signature message";
+    let said = Said::by(gateway.openssl(sign, &[]));
+    assert!(
+        said.queue[0].contains("said to have no authorisation value"),
+        "{}",
+        said.all
+    );
     assert_eq!(gateway.tpm.tries_spent(), 1);
 }
 
