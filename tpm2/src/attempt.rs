@@ -42,7 +42,7 @@ pub fn run(place: &mut Place, task: &Task) -> Result<Outcome> {
     let result = loop {
         match attempt(place, task) {
             Ok(outcome) => break Ok(outcome),
-            Err(failure) => match attempts.recover(place, &failure) {
+            Err(failure) => match attempts.recover(place, task, &failure) {
                 true => continue,
                 false => break Err(explained(place, failure)),
             },
@@ -105,13 +105,13 @@ impl Attempts {
     }
 
     /// Makes another attempt worth while, unless it is not.
-    fn recover(&mut self, place: &mut Place, failure: &Failure) -> bool {
+    fn recover(&mut self, place: &mut Place, task: &Task, failure: &Failure) -> bool {
         match remedy(failure) {
             Remedy::None => false,
             Remedy::Pause => self.wait(self.since, PATIENCE),
             Remedy::Room => {
                 let waited = self.since.elapsed();
-                room::make(place, waited);
+                room::make(place, task, waited);
                 self.wait(self.since, PATIENCE)
             }
             Remedy::StartUp => {

@@ -3,7 +3,10 @@
 use std::ptr;
 
 use tpm2_abi::Secret;
-use tss_esapi::constants::tss::{TPM2_CAP_ALGS, TPM2_CAP_HANDLES, TPM2_CAP_TPM_PROPERTIES};
+use tss_esapi::constants::tss::{
+    TPM2_CAP_ALGS, TPM2_CAP_HANDLES, TPM2_CAP_TPM_PROPERTIES, TPM2_HT_HMAC_SESSION,
+    TPM2_HT_POLICY_SESSION,
+};
 use tss_esapi::tss2_esys::{
     ESYS_TR_NONE, Esys_GetCapability, Esys_GetRandom, TPM2_CAP, TPMS_ALG_PROPERTY,
     TPMS_CAPABILITY_DATA,
@@ -16,16 +19,21 @@ use super::{Esys, Owned, Result, Sessions, check, told};
 const MOST_PARTS: usize = 64;
 
 impl Esys {
-    /// The handles from `first` on that are of the same type.
+    /// The handles from `first` on that are of the same type; policy sessions are listed among the
+    /// others.
     pub fn handles(&self, first: u32) -> Result<Vec<u32>> {
         let mut all: Vec<u32> = Vec::new();
         let mut next = first;
+        let kind = |handle: u32| match handle.to_be_bytes()[0] {
+            TPM2_HT_POLICY_SESSION => TPM2_HT_HMAC_SESSION,
+            kind => kind,
+        };
         for _ in 0..MOST_PARTS {
             let (data, more) = self.capability(TPM2_CAP_HANDLES, next, 254)?;
             // SAFETY: this is the member for the capability that `data` has, and any numbers are valid.
             let list = unsafe { &data.data.handles };
             let part = &list.handle[..list.handle.len().min(list.count as usize)];
-            all.extend(part.iter().filter(|handle| *handle >> 24 == first >> 24));
+            all.extend(part.iter().filter(|handle| kind(**handle) == kind(first)));
             match part.last() {
                 Some(last) if more && *last >= next => next = last.saturating_add(1),
                 _ => break,

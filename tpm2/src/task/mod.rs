@@ -12,7 +12,7 @@ mod random;
 mod sign;
 mod verify;
 
-use tpm2_abi::{Outcome, Task};
+use tpm2_abi::{Object, Outcome, Task};
 
 use crate::esys::Result;
 use crate::tpm::Tpm;
@@ -58,14 +58,27 @@ pub fn perform(tpm: &Tpm<'_>, task: &Task) -> Result<Outcome> {
 /// Whether an authorisation value is sent, which the TPM may count if it is wrong.
 pub fn has_secret(task: &Task) -> bool {
     match task {
+        Task::Create { parent_auth, .. } => !parent_auth.is_empty(),
+        Task::ReadNv { auth, .. } => !auth.is_empty(),
+        _ => object(task)
+            .is_some_and(|object| !object.auth.is_empty() || !object.parent_auth.is_empty()),
+    }
+}
+
+/// The object that is used.
+pub fn object(task: &Task) -> Option<&Object> {
+    match task {
         Task::Inspect { object }
         | Task::Authorise { object }
         | Task::Sign { object, .. }
         | Task::Verify { object, .. }
         | Task::Decrypt { object, .. }
-        | Task::Derive { object, .. } => !object.auth.is_empty() || !object.parent_auth.is_empty(),
-        Task::Create { parent_auth, .. } => !parent_auth.is_empty(),
-        Task::ReadNv { auth, .. } => !auth.is_empty(),
-        Task::Describe | Task::Lockout | Task::List | Task::Random { .. } => false,
+        | Task::Derive { object, .. } => Some(object),
+        Task::Create { .. }
+        | Task::ReadNv { .. }
+        | Task::Describe
+        | Task::Lockout
+        | Task::List
+        | Task::Random { .. } => None,
     }
 }
