@@ -52,7 +52,7 @@ pub use site::Site;
 pub use spy::spy;
 pub use steps::Steps;
 pub use token::{KeyType, Kind, PIN, SO_PIN, Token};
-pub use tpm::{Algorithm, Parent, Tpm, TpmKey};
+pub use tpm::{Algorithm, Gateway, Parent, Relay, Tpm, TpmKey};
 
 /// The SoftHSM module of Debian.
 pub const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";

@@ -1,8 +1,10 @@
 //! A TPM 2.0 in software: swtpm, with or without a resource manager before it, and what other people's
 //! tools do with it.
 
+mod gateway;
 mod keys;
 mod manager;
+mod relay;
 
 use std::cell::RefCell;
 use std::fs;
@@ -10,8 +12,10 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
+pub use gateway::Gateway;
 pub use keys::{Algorithm, Parent, TpmKey};
 use manager::Manager;
+pub use relay::Relay;
 
 use crate::kept::Kept;
 use crate::{Run, wait_for_port};
