@@ -1,6 +1,6 @@
 //! Many threads with one key or many: bin/hammer.
 
-use crate::{Bench, helper};
+use crate::{Bench, Site, helper};
 
 /// Reference and public key files of the key `label` on the token `token`.
 pub fn key_files(bench: &Bench, token: &str, label: &str) -> [String; 2] {
@@ -18,9 +18,9 @@ pub fn key_files(bench: &Bench, token: &str, label: &str) -> [String; 2] {
 
 /// Threads sign with all these keys at once; none may fail, and nothing is complained of.
 #[track_caller]
-pub fn hammer(bench: &Bench, options: &[&str], files: &[[String; 2]]) {
-    let said = bench
-        .run(helper("hammer"))
+pub fn hammer(site: &impl Site, options: &[&str], files: &[[String; 2]]) {
+    let said = site
+        .run(helper("hammer").as_ref())
         .args(options)
         .args(files.as_flattened())
         .finish();

@@ -54,7 +54,9 @@ pub use spy::spy;
 pub use steps::Steps;
 pub use tables::{has_only_messages_that_are_seen, has_table};
 pub use token::{KeyType, Kind, PIN, SO_PIN, Token};
-pub use tpm::{Algorithm, Gateway, KeyFile, KeyFileKind, Parent, Tpm, TpmKey, USUAL_KEY_FILE};
+pub use tpm::{
+    Algorithm, Gateway, KeyFile, KeyFileKind, Parent, Relay, Tpm, TpmKey, USUAL_KEY_FILE,
+};
 
 /// The SoftHSM module of Debian.
 pub const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";

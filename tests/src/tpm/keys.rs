@@ -165,6 +165,38 @@ impl Tpm {
             .ok();
     }
 
+    /// Makes a key below a parent of its own, with a handle: its authorisation value can be changed.
+    pub fn persist_child(&self, handle: &str, key: TpmKey) {
+        let parent = self.make_primary("o", "");
+        self.tpm2("create -C {} -u {}.u -r {}.r", &[&parent, handle, handle])
+            .args(key.options())
+            .ok();
+        self.flush();
+        self.load_as(handle);
+    }
+
+    /// Changes the authorisation value of such a key. It stays the same key, at the same place.
+    pub fn change_auth(&self, handle: &str, from: &str, to: &str) {
+        let parent = self.make_primary("o", "");
+        self.tpm2(
+            "changeauth -C {} -c {} -p {} -r {}.r {}",
+            &[&parent, handle, from, handle, to],
+        )
+        .ok();
+        self.flush();
+        self.evict(handle);
+        self.load_as(handle);
+    }
+
+    fn load_as(&self, handle: &str) {
+        self.tpm2(
+            "load -C primary.ctx -u {}.u -r {}.r -c made.ctx",
+            &[handle, handle],
+        )
+        .ok();
+        self.keep("made.ctx", handle);
+    }
+
     /// Makes a persistent key that other keys can belong to, perhaps with an authorisation value.
     pub fn persist_parent(&self, handle: &str, auth: &str) {
         let primary = self.make_primary("o", auth);

@@ -6,6 +6,7 @@ mod gateway;
 mod keys;
 mod made;
 mod manager;
+mod relay;
 
 use std::cell::RefCell;
 use std::fs;
@@ -17,6 +18,7 @@ pub use file::{KeyFile, Kind as KeyFileKind, USUAL as USUAL_KEY_FILE};
 pub use gateway::Gateway;
 pub use keys::{Algorithm, Parent, TpmKey};
 use manager::Manager;
+pub use relay::Relay;
 
 use crate::kept::Kept;
 use crate::{Run, wait_for_port};

@@ -14,10 +14,9 @@ pub fn error(attempted: &str, tpm: &Tpm, failure: &Failure) -> Error {
     let (reason, text) = match &failure.cause {
         Cause::Code(code) => {
             let (reason, cure) = meaning(*code, function, tpm);
-            // Those of objects with noDA and of hierarchies are not counted.
-            let lockout = failure
-                .lockout
-                .filter(|_| tpm_code(*code) != Some(codes::BAD_AUTH));
+            // What is not counted says nothing of the tries.
+            let counts = tpm_code(*code) != Some(codes::BAD_AUTH);
+            let lockout = failure.lockout.filter(|_| counts);
             let tries = lockout.map(state).unwrap_or_default();
             let name = codes::name(*code);
             (reason, format!("{function}: {name}{tries}; {cure}"))

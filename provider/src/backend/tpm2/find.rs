@@ -91,8 +91,10 @@ pub fn load(
     let public = public_key(&area).map_err(|error| error.within(&attempted))?;
     let attributes = Attributes::of(&area);
     let by_policy = matches!(&meant.source, Source::Wrapped { policy, .. } if !policy.is_empty());
+    // tpm2-openssl's "?pass" says that there is one.
+    let asks = uri.is_some_and(|uri| uri.asks);
     let known = Known {
-        needed: meant.needs_auth,
+        needed: if asks { Some(true) } else { meant.needs_auth },
         no_da: attributes.no_da(),
         can_be_tried: attributes.user_with_auth() && !by_policy,
     };
