@@ -79,7 +79,7 @@ impl Tpm<'_> {
             return Ok((handle, area, None));
         }
         self.expect(number)?;
-        let held = self.esys.reference(number)?;
+        let held = self.reference(number)?;
         let area = Arc::new(self.area_of(held.handle())?);
         if !may_be_known {
             return Ok((held.handle(), area, Some(held)));
@@ -218,7 +218,7 @@ impl Tpm<'_> {
     ) -> Result<Ancestor<'t>> {
         let (held, auth) = match parent {
             Parent::Persistent(number) if is_persistent(number) => {
-                (self.esys.reference(number)?, auth)
+                (self.reference(number)?, auth)
             }
             Parent::Persistent(number) => {
                 let text = format!("{number:#010x} is no persistent handle (0x81......)");

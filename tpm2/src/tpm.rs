@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tpm2_abi::Area;
 
-use crate::esys::{Esys, Handle, Result};
+use crate::esys::{Esys, Handle, Held, Result};
 use crate::kept::{Kept, Recent};
 use crate::tcti::{check_device, check_family, has_descriptor};
 
@@ -77,6 +77,15 @@ impl<'c> Tpm<'c> {
         let known = known.get(&number)?;
         let is_fresh = known.looked_at.elapsed() < TRUSTED_FOR;
         is_fresh.then(|| (known.handle, known.area.clone()))
+    }
+
+    /// Looks at what has a handle in the TPM. ESYS has one number for it at a time: what was known of it
+    /// is forgotten.
+    pub fn reference(&self, number: u32) -> Result<Held<'c>> {
+        if let Some(old) = self.persistent.borrow_mut().remove(&number) {
+            self.esys.forget(old.handle);
+        }
+        self.esys.reference(number)
     }
 
     pub fn keep_persistent(&self, number: u32, handle: Handle, area: Arc<Area>) {

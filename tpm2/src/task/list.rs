@@ -24,7 +24,7 @@ pub fn list(tpm: &Tpm<'_>) -> Result<Vec<Listed>> {
 }
 
 fn key(tpm: &Tpm<'_>, handle: u32) -> Result<Option<Listed>> {
-    let object = tpm.esys.reference(handle)?;
+    let object = tpm.reference(handle)?;
     let area = tpm.area_of(object.handle())?;
     Ok(match area.key {
         PublicKey::Rsa { .. } | PublicKey::Ecc { .. } => Some(Listed::Key { handle, area }),
