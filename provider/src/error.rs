@@ -156,6 +156,13 @@ impl Error {
         self
     }
 
+    /// Says last what else helps.
+    #[must_use]
+    pub fn and(mut self, more: &str) -> Self {
+        self.message = format!("{}; {more}", self.message).into();
+        self
+    }
+
     /// An error of which somebody else tells OpenSSL and the log.
     #[track_caller]
     pub fn reported_elsewhere(reason: Reason) -> Self {

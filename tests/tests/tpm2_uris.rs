@@ -179,3 +179,19 @@ fn nothing_else_is_ever_written_of_a_private_key() {
         assert!(!text.contains("priv:"), "{text}");
     }
 }
+
+#[test]
+fn a_handle_that_is_not_there_is_told_with_those_that_are() {
+    let gateway = Gateway::new();
+    for number in 1..=10 {
+        let handle = format!("0x810000{number:02}");
+        gateway.tpm.persist(&handle, TpmKey::new(Algorithm::P256));
+    }
+    let said = Said::by(gateway.openssl("pkey -in tpm2:handle=0x81000099 -noout", &[]));
+    let there = "TPM_RC_HANDLE (0x18b, handle 1); there is no such object in the TPM; there are \
+        0x81000001, 0x81000002, ";
+    assert!(said.queue[0].contains(there), "{}", said.all);
+    assert!(said.queue[0].ends_with("and 2 more"), "{}", said.all);
+    // Nor does tss2 tell of it.
+    assert!(!said.all.contains("ERROR:esys"), "{}", said.all);
+}

@@ -217,9 +217,7 @@ impl Tpm<'_> {
         auth: &'t [u8],
     ) -> Result<Ancestor<'t>> {
         let (held, auth) = match parent {
-            Parent::Persistent(number) if is_persistent(number) => {
-                (self.reference(number)?, auth)
-            }
+            Parent::Persistent(number) if is_persistent(number) => (self.reference(number)?, auth),
             Parent::Persistent(number) => {
                 let text = format!("{number:#010x} is no persistent handle (0x81......)");
                 return Err(told("TPM2_Load", text));

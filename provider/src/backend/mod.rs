@@ -1,6 +1,7 @@
 //! Kinds of hardware. A new one is a folder here, a variant of [`Uri`], and an arm in [`find`].
 
 mod login_lock;
+mod names;
 mod pins;
 pub mod pkcs11;
 pub mod tpm2;

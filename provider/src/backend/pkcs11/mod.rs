@@ -19,7 +19,6 @@
 //! | `object` | what was read of one object |
 //! | `key` | the key: signs, and finds itself again after a loss |
 //! | `touch` | cards that want to be touched before they sign |
-//! | `names` | lists of names in messages |
 //! | `mechanisms` | the mechanisms for schemes and digests, and their input |
 //! | `plan` | which of them makes a signature |
 //! | `failure` | result codes: their names, what they mean, what to do |
@@ -37,7 +36,6 @@ mod listing;
 mod login;
 mod mechanisms;
 mod module;
-mod names;
 mod object;
 mod plan;
 mod registry;

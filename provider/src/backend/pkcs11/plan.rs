@@ -6,8 +6,8 @@ use cryptoki::mechanism::Mechanism;
 use p11_raw::Mechanisms;
 
 use super::mechanisms::{Way, combined, schemes, token_hash, ways};
-use super::names::some_of;
 use super::token::Token;
+use crate::backend::names::some_of;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::key::{Input, PublicKey, Scheme};

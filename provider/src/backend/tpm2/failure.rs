@@ -169,10 +169,7 @@ fn of_object(code: u32, function: &str) -> Option<(Reason, &'static str)> {
             "another TPM, another parent or a TPM that was cleared since has made it; take the file to its \
              TPM, or make a new key",
         ),
-        codes::HANDLE => (
-            Reason::NoSuchKey,
-            "there is no such object in the TPM; openssl storeutl -noout tpm2: lists what there is",
-        ),
+        codes::HANDLE => (Reason::NoSuchKey, "there is no such object in the TPM"),
         codes::NV_UNINITIALIZED => (
             Reason::NoSuchKey,
             "nothing has been written to the NV index; write the certificate with tpm2_nvwrite",

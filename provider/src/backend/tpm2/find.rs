@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use tpm2_abi::{Area, Listed, Outcome, Parent, Secret, Source, Task};
+use tpm2_abi::{Area, Listed, Parent, Secret, Source, Task};
 
 use super::auth::{Auth, Holder, Known, ParentAuth, Sources};
 use super::failure::{is_of_parent, is_refusal};
@@ -10,7 +10,8 @@ use super::key::{Tpm2Key, object};
 use super::numbers::{Attributes, public_key};
 use super::object::Meant;
 use super::scheme::Abilities;
-use super::tpm::{Tpm, Trouble, unexpected};
+use super::tpm::{Answer, Tpm, Trouble};
+use crate::backend::names::listed;
 use crate::backend::pins::KeptPins;
 use crate::backend::{Found, Login, Query, Wanted};
 use crate::config::Config;
@@ -143,8 +144,25 @@ fn inspect(tpm: &mut Tpm, meant: &Meant, parent_auth: &ParentAuth) -> Result<Are
     }
     outcome.map_err(|trouble| {
         let attempted = format!("loading key \"{}\" on {tpm}", meant.name);
-        tpm.failed(|| attempted)(trouble)
+        let error = tpm.failed(|| attempted)(trouble);
+        if error.reason() != Reason::NoSuchKey {
+            return error;
+        }
+        match handles(tpm) {
+            Ok(handles) => error.and(&listed("there is", "there are", "none", &handles)),
+            Err(_) => error,
+        }
     })
+}
+
+/// The persistent keys that there are.
+fn handles(tpm: &Tpm) -> Answer<Vec<String>> {
+    let listed = tpm.listing()?.into_iter();
+    let handle = |one| match one {
+        Listed::Key { handle, .. } => Some(format!("0x{handle:08x}")),
+        Listed::Certificate { .. } => None,
+    };
+    Ok(listed.filter_map(handle).collect())
 }
 
 /// Where the key's authorisation value may come from.
@@ -236,11 +254,7 @@ fn certificate_in(bytes: &[u8]) -> Option<&[u8]> {
 /// A URI that names no object: a name for each there is, or what matches a criterion.
 fn all(config: &Config, query: Query<'_>, login: &mut Login<'_, '_>) -> Result<Vec<Found>> {
     let tpm = Tpm::chosen(config)?;
-    let listed = match tpm.ask(Task::List) {
-        Ok(Outcome::Listing(listed)) => Ok(listed),
-        Ok(_) => Err(unexpected()),
-        Err(trouble) => Err(trouble),
-    };
+    let listed = tpm.listing();
     let listed = listed.map_err(tpm.failed(|| format!("listing what is in {tpm}")))?;
     let mut found = Vec::new();
     for one in listed {

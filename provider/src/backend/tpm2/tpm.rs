@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::fmt;
 
-use tpm2_abi::{Area, Description, Failure, Lockout, Object, Outcome, Request, Secret, Task};
+use tpm2_abi::{
+    Area, Description, Failure, Listed, Lockout, Object, Outcome, Request, Secret, Task,
+};
 
 use super::failure;
 use super::part::{not_answered, part};
@@ -77,6 +79,13 @@ impl Tpm {
     pub fn secret(&self, task: Task) -> Answer<Secret> {
         match self.ask(task)? {
             Outcome::Secret(secret) => Ok(secret),
+            _ => Err(unexpected()),
+        }
+    }
+
+    pub fn listing(&self) -> Answer<Vec<Listed>> {
+        match self.ask(Task::List)? {
+            Outcome::Listing(listed) => Ok(listed),
             _ => Err(unexpected()),
         }
     }
