@@ -130,7 +130,7 @@ impl Tpm2Key {
                     true => "add rsa_pss_saltlen:digest (-sigopt), or use a key that also decrypts",
                     false =>
                         "a TPM this old can't do TLS 1.3 with a key that only signs: make one that \
-                              also decrypts, or set MaxProtocol = TLSv1.2",
+                              also decrypts, or set MaxProtocol = TLSv1.2 and SignatureAlgorithms = RSA+SHA256",
                 }
             );
             self.refused("signing", &problem)

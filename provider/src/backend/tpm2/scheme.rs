@@ -259,8 +259,8 @@ impl Abilities {
             .is_some_and(|bound| bound.algorithm == ALG_RSASSA);
         let cure = match (is_pss, only_pkcs1) {
             (true, true) => {
-                "the key is bound to RSASSA; TLS 1.3 needs PSS: set MaxProtocol = TLSv1.2, or make a key \
-                 without a scheme"
+                "the key is bound to RSASSA; TLS 1.3 needs PSS, and TLS 1.2 prefers it: set MaxProtocol = \
+                 TLSv1.2 and SignatureAlgorithms = RSA+SHA256, or make a key without a scheme"
             }
             (true, false) => {
                 "the TPM pads PSS by itself, with a salt of the digest's length as a rule; add \
@@ -393,7 +393,7 @@ mod tests {
         };
         let bound = abilities(SIGN, Some((ALG_RSASSA, 0xb)));
         let error = plan(&bound, pss).err().unwrap();
-        assert!(error.message().contains("MaxProtocol = TLSv1.2"));
+        assert!(error.message().contains("MaxProtocol = TLSv1.2 and Sig"));
     }
 
     #[test]
