@@ -19,6 +19,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// With a TPM that programs reach directly.
+    #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         Self::with(Tpm::start)
     }
