@@ -3,11 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use hwkey_tests::{
-    Algorithm, Background, Gateway, PIN, Parent, Tpm, TpmKey, hammer, helper, wait_until,
-};
-
-const OWNER: Parent = Parent::Hierarchy("o");
+use hwkey_tests::{Algorithm, Background, Gateway, Tpm, TpmKey, hammer, helper};
 
 type Files = [String; 2];
 
@@ -138,42 +134,4 @@ fn tools_that_come_between_disturb_nobody() {
         assert_none_failed(vec![process]);
         assert_nothing_is_loaded(&gateway);
     }
-}
-
-/// Where no resource manager cleans up, the slots of those that were killed are taken back.
-#[test]
-fn processes_that_are_killed_at_work_leave_the_tpm_to_the_next_ones() {
-    for kind in Tpm::KINDS {
-        let gateway = Gateway::with(kind);
-        let key = TpmKey::new(Algorithm::P256);
-        gateway.tpm.tools_key_file("open.pem", OWNER, key);
-        gateway
-            .tpm
-            .tools_key_file("closed.pem", OWNER, key.auth(PIN));
-        gateway.write_pin(PIN);
-        gateway.configure(&gateway.conf_with_pin_file());
-        let files = ["open", "closed"].map(|name| [format!("{name}.pem"), format!("{name}.pub")]);
-        for [key, public] in &files {
-            gateway.public_key(key, public);
-        }
-        for _ in 0..15 {
-            let (_, process) = hammer_in_background(&gateway, &["2", "100000"], &files);
-            wait_until("work", || has_worked(&process));
-            process.signal("KILL");
-            assert!(!process.wait());
-        }
-        // tss2 tells of the full slots.
-        let next = gateway.run(helper("hammer")).args(["4", "10"]);
-        next.args(files.as_flattened()).ok();
-        assert_eq!(gateway.tpm.tries_spent(), 0);
-    }
-}
-
-/// For some hundredths of a second.
-fn has_worked(process: &Background) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid())).unwrap();
-    // After the name in brackets, the 12th is the time in user mode (proc_pid_stat(5)).
-    let mut numbers = stat.rsplit(')').next().unwrap().split_whitespace();
-    let time: Option<u32> = numbers.nth(11).and_then(|time| time.parse().ok());
-    time.is_some_and(|time| time >= 3)
 }
