@@ -65,8 +65,9 @@ const OPTIONS: &[&CStr] = &[
     c"log-target",
 ];
 
-/// pkcs11-provider's options, with what to write here.
-const OF_PKCS11_PROVIDER: &[(&CStr, &str)] = &[
+/// Options of others, with what to write here: pkcs11-provider's, and tpm2-openssl's.
+const FOREIGN: &[(&CStr, &str)] = &[
+    (c"tcti", "tpm2-tcti = the same value"),
     (c"pkcs11-module-token-pin", "pin-source = file:/path/to/pin"),
     (
         c"pkcs11-module-init-args",
@@ -107,13 +108,16 @@ impl Config {
             .zip(values)
             .filter_map(|(name, value)| Some((name.to_str().ok()?, value?)));
         let mut config = Self::from_options(options);
-        let foreign: Vec<&CStr> = OF_PKCS11_PROVIDER.iter().map(|(name, _)| *name).collect();
-        for ((name, instead), value) in OF_PKCS11_PROVIDER.iter().zip(core.config(&foreign)) {
+        let foreign: Vec<&CStr> = FOREIGN.iter().map(|(name, _)| *name).collect();
+        for ((name, instead), value) in FOREIGN.iter().zip(core.config(&foreign)) {
             if value.is_some() {
+                let name = name.to_string_lossy();
+                let owner = match name.starts_with("pkcs11-") {
+                    true => "pkcs11-provider",
+                    false => "tpm2-openssl",
+                };
                 config.advice.push(format!(
-                    "openssl.cnf: {} is pkcs11-provider's option and has no effect here; hwkey \
-                     takes: {instead}",
-                    name.to_string_lossy()
+                    "openssl.cnf: {name} is {owner}'s option and has no effect here; hwkey takes: {instead}"
                 ));
             }
         }
@@ -165,8 +169,11 @@ impl Config {
             }
             "allow-uri-paths" => self.allow_uri_paths = choice(value, &["no", "yes"], YES_NO)?,
             "tpm2-tcti" => {
-                let tcti = (!value.is_empty()).then(|| value.to_owned());
-                self.tpm2_tcti = Some(tcti.ok_or("a TCTI of tss2, such as device:/dev/tpmrm0")?);
+                // tss2 would take a path for that of a library.
+                let is_one = !value.is_empty() && !value.starts_with("/dev/");
+                let tcti = is_one.then(|| value.to_owned());
+                let accepted = "a TCTI of tss2: device:/dev/tpmrm0, tabrmd, swtpm:host=…,port=…";
+                self.tpm2_tcti = Some(tcti.ok_or(accepted)?);
             }
             "digest" => {
                 self.hashes_in_token = choice(value, &["host", "token"], "host, token")?;
@@ -266,6 +273,7 @@ mod tests {
         assert!(fault("digest", "card").contains("digest = card; accepted: host, token"));
         assert!(fault("pin-prompt", "gui").contains("pin-prompt = gui; accepted: tty, "));
         assert!(fault("pkcs11-module-path", "m.so").contains("absolute paths"));
+        assert!(fault("tpm2-tcti", "/dev/tpmrm0").contains("device:/dev/tpmrm0, tabrmd"));
     }
 
     #[test]

@@ -114,10 +114,10 @@ fn hwkey_itself_does_not_need_tss2_and_the_part_does() {
 #[test]
 fn a_missing_part_is_told_and_may_be_installed_while_the_program_runs() {
     let installed = Installed::new();
-    installed.only_the_tpm_fails(&["there is no ", PART, "package hwkey-tpm2"]);
+    installed.only_the_tpm_fails(&["there is no ", PART, "install it there"]);
     let log = installed.bench.path("steps.log");
     let mut steps = hwkey_tests::Steps::of(installed.bench.run(helper("steps")), &log);
-    steps.fails("load=tpm.pem", "package hwkey-tpm2");
+    steps.fails("load=tpm.pem", "install it there");
     installed.install_part();
     steps.ok("load=tpm.pem");
     steps.ok("sign");

@@ -66,7 +66,11 @@ fn a_reference_to_a_handle_is_written_and_read_back() {
     gateway.reference(KEY, "ref.pem");
     let text = fs::read_to_string(gateway.path("ref.pem")).unwrap();
     assert!(text.contains("-----BEGIN HWKEY URI-----"), "{text}");
-    assert!(text.contains(&format!("URI: {KEY}\n")), "{text}");
+    // It tells that the key has no authorisation value, so that none is tried.
+    assert!(text.contains(&format!("URI: {KEY}?pin-value=\n")), "{text}");
+    let wrong = format!("{KEY}?pin-value=wrong");
+    gateway.openssl("pkey -in {} -noout", &[&wrong]).fails();
+    assert_eq!(gateway.tpm.tries_spent(), 1);
     gateway.signs("ref.pem");
     let again = gateway.openssl("pkey -in ref.pem", &[]).ok();
     assert_eq!(again, text);

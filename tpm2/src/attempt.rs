@@ -5,6 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tpm2_abi::{Cause, Failure, Outcome, Task};
+use tss_esapi::constants::tss::{
+    TPM2_PT_HR_LOADED_AVAIL, TPM2_PT_HR_TRANSIENT_AVAIL, TPM2_RC_OBJECT_MEMORY,
+    TPM2_RC_SESSION_MEMORY,
+};
 
 use crate::codes::{Remedy, is_refusal, remedy};
 use crate::connections::Place;
@@ -41,7 +45,10 @@ pub fn run(place: &mut Place, task: &Task) -> Result<Outcome> {
     loop {
         let turn = take_turn(place);
         attempts.is_alone = turn.as_ref().is_some_and(Turn::is_taken);
-        let result = attempt(place, task);
+        let result = match attempts.still_full(place) {
+            Some(failure) => Err(failure),
+            None => attempt(place, task),
+        };
         let next = result.map_err(|failure| {
             let pause = attempts.recover(place, task, &failure);
             pause.ok_or_else(|| explained(place, failure, attempts.since))
@@ -97,6 +104,8 @@ struct Attempts {
     /// No other process of hwkey is at work.
     is_alone: bool,
     room: Room,
+    /// What the TPM said when it was full.
+    full: Option<Failure>,
     surprises: u32,
     start_ups: u32,
     /// How often the connection may be lost in the middle of the task: the TPM may have counted a
@@ -113,10 +122,29 @@ impl Attempts {
             absence: LOOK_AGAIN,
             is_alone: false,
             room: Room::default(),
+            full: None,
             surprises: 0,
             start_ups: 0,
             losses_left: if task::has_secret(task) { 1 } else { 5 },
         }
+    }
+
+    /// What the TPM would say again, as far as it tells without being tried: tss2 writes each refusal to
+    /// standard error.
+    fn still_full(&mut self, place: &Place) -> Option<Failure> {
+        let full = self.full.take()?;
+        let property = match full.cause {
+            Cause::Code(TPM2_RC_OBJECT_MEMORY) => TPM2_PT_HR_TRANSIENT_AVAIL,
+            Cause::Code(TPM2_RC_SESSION_MEMORY) => TPM2_PT_HR_LOADED_AVAIL,
+            _ => return None,
+        };
+        let values = place
+            .connection
+            .as_ref()?
+            .esys
+            .properties(property, 1)
+            .ok()?;
+        (values.first() == Some(&(property, 0))).then_some(full)
     }
 
     /// Makes another attempt worth while, after a pause, unless it is not.
@@ -128,6 +156,7 @@ impl Attempts {
                 if self.is_alone {
                     self.room.make(place, task);
                 }
+                self.full = Some(failure.clone());
                 self.wait()
             }
             Remedy::StartUp => self.start_up(place),

@@ -3,7 +3,7 @@
 use ossl_shim::{Bio, Encoder, Selection};
 
 use crate::error::{Error, Reason, Result};
-use crate::key::Key;
+use crate::key::{Key, Reference};
 use crate::provider::HwKey;
 use crate::reference;
 
@@ -43,11 +43,17 @@ impl Encoder<HwKey> for RefusingEncoder {
 
 /// Why the private half of `key` is not given.
 pub fn refusal(key: &Key, attempted: &str) -> Error {
+    let instead = match key.reference() {
+        Ok(Reference::Tss2(_)) => "give programs the TSS2 PRIVATE KEY file as it is",
+        _ => {
+            "use its URI, or write a reference with openssl pkey -in URI -out FILE (PEM without \
+             -traditional)"
+        }
+    };
     Error::new(
         Reason::NotExportable,
         format!(
-            "{attempted} \"{}\" on {}: it stays in the hardware; use its URI, or write a reference \
-             with openssl pkey -in URI -out FILE (PEM without -traditional)",
+            "{attempted} \"{}\" on {}: it stays in the hardware; {instead}",
             key.name(),
             key.place()
         ),

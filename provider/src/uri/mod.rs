@@ -33,7 +33,7 @@ impl Uri {
         let (scheme, rest) = text.split_once(':').ok_or_else(|| {
             Error::new(
                 Reason::InvalidUri,
-                "a key URI begins with its scheme, such as pkcs11:",
+                "a key URI begins with its scheme and a colon, such as pkcs11: or tpm2:",
             )
         })?;
         let is = |known: &str| scheme.eq_ignore_ascii_case(known);

@@ -204,7 +204,12 @@ fn parent(part: &Part<'_>) -> Result<Tpm2Parent> {
         Some("endorsement") => Tpm2Parent::Endorsement,
         Some("platform") => Tpm2Parent::Platform,
         Some("null") => Tpm2Parent::Null,
-        _ => Tpm2Parent::Handle(handle(part)?),
+        _ => {
+            let handle = number(part)?.filter(|number| number >> 24 == 0x81);
+            let problem =
+                "is none of owner, endorsement, platform, null and 0x81…, a persistent handle";
+            Tpm2Parent::Handle(handle.ok_or_else(|| part.malformed(problem))?)
+        }
     })
 }
 
@@ -278,7 +283,7 @@ mod tests {
         assert!(message("handle=0x81000001;pin-value=1").contains("belongs behind a \"?\""));
         assert!(message("object=").contains("is no path"));
         assert!(message("?pin-source=|cat").contains("never runs"));
-        assert!(message("parent=nobody").contains("no persistent handle"));
+        assert!(message("parent=nobody").contains("is none of owner, "));
     }
 
     #[test]

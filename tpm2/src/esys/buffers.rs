@@ -34,7 +34,10 @@ pub trait Buffer: Default {
 }
 
 fn too_long(length: usize) -> String {
-    format!("{length} bytes are more than the TPM takes here")
+    format!(
+        "{length} bytes are more than the TPM takes here (of an authorisation value: as many as the hash of \
+         the key's Name, 32 with SHA-256)"
+    )
 }
 
 macro_rules! buffers {

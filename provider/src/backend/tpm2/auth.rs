@@ -130,11 +130,20 @@ impl Auth {
             Err(error) if error.reason() == Reason::PinRequired => {
                 match auth.works_without(tpm, authorise)? {
                     true => Ok(auth),
-                    false => Err(error),
+                    false => Err(error.and(
+                        "if it has none, the URI says so with ?pin-value= (a wrong try is on the TPM's \
+                         record, so that the empty value is not tried; tpm2_dictionarylockout \
+                         --clear-lockout clears that)",
+                    )),
                 }
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the object has a value, as far as is known.
+    pub fn is_needed(&self) -> bool {
+        self.needed.load(Ordering::Acquire)
     }
 
     /// The value for one use, which the TPM is known to take.

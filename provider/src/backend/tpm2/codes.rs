@@ -149,6 +149,9 @@ const LAYERS: [(u32, &str); 6] = [
 ];
 pub const TCTI_LAYER: u32 = 10;
 
+/// tss2 has no library for the TCTI.
+pub const TCTI_NOT_SUPPORTED: u32 = TCTI_LAYER << 16 | 0x15;
+
 /// TSS2_RESMGR_TPM_RC_LAYER: the resource manager speaks as if it were the TPM.
 const RESOURCE_MANAGER_AS_TPM: u32 = 12;
 

@@ -3,7 +3,7 @@
 use tpm2_abi::{Cause, Failure, Lockout};
 
 use super::codes::{self, TCTI_LAYER, layer, tpm_code};
-use super::tcti::trouble;
+use super::tcti::{trouble, unsupported};
 use super::tpm::Tpm;
 use crate::error::{Error, Reason};
 
@@ -92,7 +92,12 @@ fn meaning(code: u32, function: &str, tpm: &Tpm) -> (Reason, String) {
             }
             _ => Reason::TokenFailed,
         };
-        return (reason, trouble(&tpm.tcti));
+        let cure = match code {
+            codes::TCTI_NOT_SUPPORTED => unsupported(&tpm.tcti),
+            _ if reason == Reason::TpmUnavailable => trouble(&tpm.tcti),
+            _ => UNEXPECTED.into(),
+        };
+        return (reason, cure);
     };
     let (reason, cure) = of_parents_authorisation(tpm_code, function)
         .or_else(|| of_authorisation(tpm_code))
@@ -183,6 +188,10 @@ fn of_object(code: u32, function: &str) -> Option<(Reason, &'static str)> {
             "the TPM has no keys of this size or on this curve; tpm2_getcap ecc-curves, or tpm2_testparms \
              rsa2048, tells which it has",
         ),
+        codes::ATTRIBUTES | codes::KEY | codes::TYPE if OF_PARENT.contains(&function) => (
+            Reason::OperationNotAllowed,
+            "the parent is no storage key (restricted, decrypt); tpm2_readpublic shows its attributes",
+        ),
         codes::ATTRIBUTES | codes::KEY | codes::TYPE => (
             Reason::OperationNotAllowed,
             "the key's attributes do not allow it; tpm2_readpublic shows them",
@@ -210,14 +219,14 @@ fn of_tpm(code: u32) -> (Reason, &'static str) {
         ),
         codes::FAILURE => (
             Reason::TokenFailed,
-            "the TPM is in failure mode: switch the machine off and on",
+            "the TPM is in failure mode: switch the machine off and on (swtpm: start it with --flags \
+             not-need-init,startup-clear and an absolute dir=)",
         ),
-        _ => (
-            Reason::TokenFailed,
-            "tpm2_rc_decode tells more of the code; HWKEY_LOG=debug shows the steps",
-        ),
+        _ => (Reason::TokenFailed, UNEXPECTED),
     }
 }
+
+const UNEXPECTED: &str = "tpm2_rc_decode tells more of the code; HWKEY_LOG=debug shows the steps";
 
 #[cfg(test)]
 mod tests {
@@ -268,9 +277,7 @@ mod tests {
         let error = error("loading", &tpm, &failure);
         assert_eq!(error.reason(), Reason::TpmUnavailable);
         let text = error.message();
-        assert!(
-            text.starts_with("loading: /dev/hwkey-none: No such file or directory; /dev/tpmrm0")
-        );
+        assert!(text.starts_with("loading: /dev/hwkey-none: No such file or directory; enable"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::auth::{Auth, Holder, Known, ParentAuth, Sources};
 use super::failure::{is_of_parent, is_refusal};
 use super::key::{Tpm2Key, object};
 use super::numbers::{Attributes, public_key};
-use super::object::Meant;
+use super::object::{Form, Meant};
 use super::scheme::Abilities;
 use super::tpm::{Answer, Tpm, Trouble};
 use crate::backend::names::listed;
@@ -35,6 +35,9 @@ pub fn find(
         return Ok(Vec::new());
     }
     let found = match &uri.object {
+        None if query.criterion.is_none() && query.wanted != Wanted::Anything => {
+            return Err(names_no_object(config, uri, query.wanted));
+        }
         None => return all(config, query, login),
         Some(Tpm2Object::Nv(index)) => certificate(config, *index, uri)?,
         Some(Tpm2Object::Handle(handle)) => {
@@ -55,6 +58,21 @@ pub fn find(
         return Ok(Vec::new());
     }
     as_wanted(found, query.wanted, uri)
+}
+
+/// The TPM as a whole, where one object is wanted.
+fn names_no_object(config: &Config, uri: &Tpm2Uri, wanted: Wanted) -> Error {
+    let error = Error::new(
+        Reason::NoSuchKey,
+        format!(
+            "{uri} names no object, and the program wants {wanted}; write tpm2:handle=0x81…, tpm2:nv=0x01… or \
+             tpm2:object=FILE"
+        ),
+    );
+    match Tpm::chosen(config).map(|tpm| handles(&tpm)) {
+        Ok(Ok(handles)) => error.and(&listed("there is", "there are", "no key", &handles)),
+        _ => error,
+    }
 }
 
 /// A private key stands for its public half, too.
@@ -90,15 +108,6 @@ pub fn load(
     let area = inspect(&mut tpm, &meant, &parent_auth)?;
     let attempted = format!("using key \"{}\" on {tpm}", meant.name);
     let public = public_key(&area).map_err(|error| error.within(&attempted))?;
-    let attributes = Attributes::of(&area);
-    let by_policy = matches!(&meant.source, Source::Wrapped { policy, .. } if !policy.is_empty());
-    // tpm2-openssl's "?pass" says that there is one.
-    let asks = uri.is_some_and(|uri| uri.asks);
-    let known = Known {
-        needed: if asks { Some(true) } else { meant.needs_auth },
-        no_da: attributes.no_da(),
-        can_be_tried: attributes.user_with_auth() && !by_policy,
-    };
     let holder = Holder {
         mark: area.name.clone(),
         title: format!("key {} on {tpm}", meant.name),
@@ -110,8 +119,15 @@ pub fn load(
         let object = object(&meant.source, &area.name, auth, parent_auth);
         tpm.done(Task::Authorise { object })
     };
-    let sources = sources(config, uri)?;
+    let (known, sources) = (known(&area, &meant, uri), sources(config, uri)?);
     let auth = Auth::settle(holder, known, sources, &tpm, login, &authorise)?;
+    let form = match meant.form {
+        Form::Uri { uri, .. } => Form::Uri {
+            uri,
+            has_value: auth.is_needed(),
+        },
+        other => other,
+    };
     let hashes = tpm.description.as_ref().map(|known| known.hashes.clone());
     let hashes = hashes.unwrap_or_default();
     let abilities = Abilities::new(&area, &hashes, config.hashes_in_token);
@@ -121,12 +137,31 @@ pub fn load(
         source: meant.source,
         object_name: area.name,
         name: meant.name,
-        form: meant.form,
+        form,
         public,
         auth,
         parent_auth,
         rejection: Mutex::new(None),
     }))
+}
+
+/// What is known of the object's authorisation value.
+fn known(area: &Area, meant: &Meant, uri: Option<&Tpm2Uri>) -> Known {
+    let attributes = Attributes::of(area);
+    let by_policy = matches!(&meant.source, Source::Wrapped { policy, .. } if !policy.is_empty());
+    // tpm2-openssl's "?pass" says that there is one.
+    let asks = uri.is_some_and(|uri| uri.asks);
+    // A storage key is a parent, and does nothing else for programs: its value is for that.
+    let is_parent = attributes.restricted() && !attributes.sign();
+    Known {
+        needed: match (is_parent, asks) {
+            (true, _) => Some(false),
+            (false, true) => Some(true),
+            (false, false) => meant.needs_auth,
+        },
+        no_da: attributes.no_da(),
+        can_be_tried: attributes.user_with_auth() && !by_policy,
+    }
 }
 
 fn inspect(tpm: &mut Tpm, meant: &Meant, parent_auth: &ParentAuth) -> Result<Area> {

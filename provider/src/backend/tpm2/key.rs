@@ -154,7 +154,7 @@ impl HardwareKey for Tpm2Key {
 
     fn uri(&self) -> String {
         match &self.form {
-            Form::Uri(uri) | Form::Saved(uri) => uri.clone(),
+            Form::Uri { uri, .. } | Form::Saved(uri) => uri.clone(),
             Form::Tss2(_) => format!("a TSS2 PRIVATE KEY on {}", self.tpm),
         }
     }
@@ -215,7 +215,10 @@ impl HardwareKey for Tpm2Key {
 
     fn reference(&self) -> Result<Reference> {
         match &self.form {
-            Form::Uri(uri) => Ok(Reference::Uri(uri.clone())),
+            Form::Uri { uri, has_value } => Ok(Reference::Uri(match has_value {
+                true => uri.clone(),
+                false => format!("{uri}?pin-value="),
+            })),
             Form::Tss2(key) => Ok(Reference::Tss2(key.to_der()?)),
             Form::Saved(_) => Err(self.refused(
                 "writing a reference to a saved context",

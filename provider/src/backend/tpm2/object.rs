@@ -29,7 +29,11 @@ pub struct Meant {
 /// What can be written of the key.
 #[derive(Clone)]
 pub enum Form {
-    Uri(String),
+    Uri {
+        uri: String,
+        /// Whether the object has an authorisation value: a reference tells, where it was found out.
+        has_value: bool,
+    },
     Tss2(Tss2Key),
     /// A saved context: it does not outlive the TPM's next start.
     Saved(String),
@@ -45,7 +49,10 @@ impl Meant {
             source: Source::Persistent(handle),
             name: format!("0x{handle:08x}"),
             needs_auth: None,
-            form: Form::Uri(uri),
+            form: Form::Uri {
+                uri,
+                has_value: true,
+            },
         }
     }
 

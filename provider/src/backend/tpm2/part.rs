@@ -53,11 +53,14 @@ fn mapped(line: &str, address: usize) -> Option<&Path> {
 fn failed(problem: &Problem) -> Error {
     let cure = match problem {
         Problem::Missing(_) => {
-            "install it beside hwkey.so (package hwkey-tpm2, or cargo build --release -p hwkey-tpm2)"
+            "install it there (cargo build --release -p hwkey-tpm2 makes it, as libhwkey_tpm2.so)"
         }
         Problem::NotLoadable { text, .. } if text.contains("libtss2") => {
             "install the TPM software stack: libtss2-esys-3.0.2-0 and libtss2-tctildr0 on Debian 12 \
              (names end in t64 on Debian 13), tpm2-tss on Yocto (meta-tpm), Fedora and Alpine"
+        }
+        Problem::NotLoadable { text, .. } if text.contains("Permission denied") => {
+            "let the program's user read it (chmod 644), and go through its directories"
         }
         Problem::NotLoadable { .. } => "install the hwkey-tpm2.so that was built for this system",
         Problem::OtherVersion { .. } | Problem::Foreign(_) => {

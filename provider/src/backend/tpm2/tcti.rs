@@ -16,6 +16,9 @@ const BARE_DEVICE: &str = "/dev/tpm0";
 const SYSTEM_BUS: &str = "/run/dbus/system_bus_socket";
 const BROKER: &str = "/usr/share/dbus-1/system-services/com.intel.tss2.Tabrmd.service";
 
+const NO_TPM: &str = "enable the TPM in the firmware and its driver in the kernel (dmesg | grep -i tpm), \
+                      or say where it is: tpm2-tcti = … in hwkey's section of openssl.cnf";
+
 /// The TCTI that openssl.cnf, the environment or the machine names.
 pub fn chosen(config: &Config) -> Result<String> {
     if let Some(tcti) = &config.tpm2_tcti {
@@ -40,11 +43,24 @@ pub fn chosen(config: &Config) -> Result<String> {
     Err(Error::new(
         Reason::TpmUnavailable,
         format!(
-            "looking for a TPM: there is no {MANAGED_DEVICE}, no tpm2-abrmd and no {BARE_DEVICE}; enable \
-             the TPM in the firmware and its driver in the kernel (dmesg | grep -i tpm), or say where it \
-             is: tpm2-tcti = … in hwkey's section of openssl.cnf"
+            "looking for a TPM: there is no {MANAGED_DEVICE}, no tpm2-abrmd and no {BARE_DEVICE}; {NO_TPM}"
         ),
     ))
+}
+
+/// tss2 has no way of this kind, TSS2_TCTI_RC_NOT_SUPPORTED: each is a library of its own.
+pub fn unsupported(tcti: &str) -> String {
+    let (kind, _) = tcti.split_once(':').unwrap_or((tcti, ""));
+    match kind {
+        "device" | "tabrmd" | "swtpm" | "mssim" | "cmd" | "pcap" => format!(
+            "tss2's library for it may be missing: install libtss2-tcti-{kind}0 (Debian) or \
+             libtss2-tcti-{kind} (Yocto); if it is there: {}",
+            trouble(tcti)
+        ),
+        _ => "tss2 knows no such way; tpm2-tcti is device:/dev/tpmrm0, tabrmd, or \
+              swtpm:host=…,port=…"
+            .into(),
+    }
 }
 
 /// What can be told of a TPM that can't be reached, and the cure.
@@ -55,9 +71,13 @@ pub fn trouble(tcti: &str) -> String {
             let path = if conf.is_empty() { MANAGED_DEVICE } else { conf };
             match File::options().read(true).write(true).open(path) {
                 Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => format!(
-                    "{path}: {}; let the program's user into the group of the device: usermod -aG tss USER",
+                    "{path}: {}; let the program's user into the group of the device (usermod -aG tss USER), \
+                     and start it anew",
                     system_text(&error)
                 ),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    format!("{path}: {}; {NO_TPM}", system_text(&error))
+                }
                 Err(error) => format!(
                     "{path}: {}; /dev/tpmrm0 is the device that several programs can share",
                     system_text(&error)
