@@ -5,6 +5,9 @@ hardware='a PKCS#11 token, by URI and by reference file'
 backend_packages=(opensc softhsm2)
 backend_crates=(hwkey-provider)
 key_form=URI
+key_file='reference file'
+built_files='one file'
+page='docs/keys-and-uris.md  keys on tokens, URIs, reference files, PINs, rights'
 rights="That user may read the token, the PIN and its files, and write nothing; the CA's key is not its business."
 
 # key_of NAME: what openssl takes.

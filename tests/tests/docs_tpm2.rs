@@ -16,20 +16,13 @@ const PAGE: &str = "docs/tpm2.md";
 fn the_page_on_tpms_leads_from_a_new_key_to_messages_over_tls() {
     let dir = tempfile::tempdir().unwrap();
     let tpm = Tpm::start(dir.path());
-    let followed = Followed::with_tpm(
-        PAGE,
-        &tpm,
-        &["8883", "1883"],
-        &[
-            ("mosquitto -c cloud.conf", "listening 8883"),
-            ("mosquitto -c gateway.conf", "listening 1883"),
-        ],
-    );
+    let followed = Followed::with_tpm(PAGE, &tpm, &["8883", "1883"], &[]);
     let received = followed.read("received");
     for message in ["61.5 degrees", "58.0 degrees"] {
         assert!(received.contains(message), "{received}");
     }
     assert!(followed.read("cloud.log").contains("u'device-1'"));
+    assert!(followed.read("third.tpm.pem").contains("TSS2 PRIVATE KEY"));
     for text in [
         "Private-Key: (256 bit) in hardware",
         "tpm2:handle=0x81000010",
@@ -443,6 +436,17 @@ fn of_hwkey(desk: &Desk) -> String {
         .fails();
     said += &desk
         .openssl(&format!("{make} -pkeyopt hwkey_uri:tpm2:"), &[])
+        .fails();
+    // openssl empties the file that it writes to.
+    let lost = desk.path().join("lost.pem");
+    fs::copy(desk.path().join("key.pem"), &lost).unwrap();
+    desk.openssl("pkey -in tpm2:handle=0x81000066 -out lost.pem", &[])
+        .fails();
+    assert_eq!(fs::read(&lost).unwrap(), b"");
+    said += &desk.signing("lost.pem").fails();
+    said += &desk
+        .software(&format!("{make} -propquery provider=hwkey"), &[])
+        .env("OPENSSL_CONF", "/dev/null")
         .fails();
     for key in ["key.pem", "tpm2:handle=0x81000010"] {
         let load = "pkey -in {} -noout";
