@@ -52,7 +52,7 @@ fn the_page_on_migrating_shows_what_is_left_behind() {
     assert!(followed.read("migrated.pem").contains("object=device"));
     // Every option of pkcs11-provider that the module answers is in the table.
     let answered = page("provider/src/config.rs");
-    let answered = answered.split("OF_PKCS11_PROVIDER: ").nth(1).unwrap();
+    let answered = answered.split("const FOREIGN: ").nth(1).unwrap();
     let answered = answered.split("];").next().unwrap();
     let text = page("docs/migrating.md");
     for option in answered.split("c\"pkcs11-module-").skip(1) {
