@@ -68,8 +68,9 @@ pub enum Task {
         /// Authorisation value of the new key.
         auth: Secret,
     },
-    /// The content of an NV index. Answer: [`Outcome::Bytes`].
-    ReadNv { index: u32, auth: Secret },
+    /// The content of an NV index. Without an authorisation value it is read only as far as that can't cost
+    /// a try that counts. Answer: [`Outcome::Bytes`].
+    ReadNv { index: u32, auth: Option<Secret> },
     /// Persistent objects, and NV indices that hold a certificate. Answer: [`Outcome::Listing`].
     List,
     /// TPM2_GetRandom. Answer: [`Outcome::Secret`] of exactly this many bytes.

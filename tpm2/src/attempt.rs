@@ -108,9 +108,10 @@ struct Attempts {
     full: Option<Failure>,
     surprises: u32,
     start_ups: u32,
-    /// How often the connection may be lost in the middle of the task: the TPM may have counted a
-    /// refused authorisation whose answer did not arrive.
+    /// How often the connection may be lost in the middle of the task.
     losses_left: u32,
+    /// Authorisation values that may be wrong.
+    sends_secrets: bool,
 }
 
 impl Attempts {
@@ -125,7 +126,8 @@ impl Attempts {
             full: None,
             surprises: 0,
             start_ups: 0,
-            losses_left: if task::has_secret(task) { 1 } else { 5 },
+            losses_left: 5,
+            sends_secrets: task::has_secret(task),
         }
     }
 
@@ -165,6 +167,8 @@ impl Attempts {
                 forget(place);
                 (self.surprises <= SURPRISES).then_some(Duration::ZERO)
             }
+            // Its answer did not arrive: the TPM may have counted a refused value.
+            Remedy::Renew if self.sends_secrets && carries_value(&failure.function) => None,
             Remedy::Renew => self.renew(place),
         }
     }
@@ -197,6 +201,22 @@ impl Attempts {
         self.absence = (absence * 2).min(LONGEST_ABSENCE);
         (place.was_reached && lost.elapsed() < ABSENCE).then_some(absence)
     }
+}
+
+/// Whether an authorisation value goes with the command.
+fn carries_value(function: &str) -> bool {
+    [
+        "TPM2_Create",
+        "TPM2_CreatePrimary",
+        "TPM2_ECDH_ZGen",
+        "TPM2_Import",
+        "TPM2_Load",
+        "TPM2_NV_Read",
+        "TPM2_PolicySecret",
+        "TPM2_RSA_Decrypt",
+        "TPM2_Sign",
+    ]
+    .contains(&function)
 }
 
 fn forget(place: &mut Place) {

@@ -323,18 +323,16 @@ fn raw(key: &Key, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     }
 }
 
-/// The message, or `None` if the hardware says that it is none. What it says with is not the same
-/// everywhere, so whatever may mean the padding means it.
+/// The message, or `None` if the hardware says that it is none.
 fn unpadded_by_hardware(key: &Key, ciphertext: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>> {
     match key.decrypt(&Decryption::Pkcs1, ciphertext) {
         Ok(message) => Ok(Some(message)),
-        Err(error) => match error.reason() {
-            Reason::TokenFailed | Reason::InvalidData => {
-                log::debug!("taken for wrong padding: {error}");
-                Ok(None)
-            }
-            _ => Err(error),
-        },
+        Err(error) if error.reason() == Reason::InvalidData => {
+            log::debug!("taken for wrong padding: {error}");
+            Ok(None)
+        }
+        // Anything else is no answer about the message.
+        Err(error) => Err(error),
     }
 }
 

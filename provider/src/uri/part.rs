@@ -24,6 +24,8 @@ pub struct Part<'a> {
     position: usize,
     /// What describes the syntax.
     syntax: &'static str,
+    /// It comes after a PIN, and may be a part of that.
+    after_pin: bool,
 }
 
 /// The attributes of a URI: `text` is what follows `scheme:`. None comes twice.
@@ -44,13 +46,18 @@ pub fn attributes<'a>(scheme: &str, syntax: &'static str, text: &'a str) -> Resu
                 in_query,
                 position,
                 syntax,
+                after_pin: false,
             }
         }
     };
-    let all: Vec<Part<'_>> = in_path
+    let mut all: Vec<Part<'_>> = in_path
         .map(part(false))
         .chain(in_query.map(part(true)))
         .collect();
+    let pin = all.iter().position(|part| part.name.ends_with("pin-value"));
+    for part in all.iter_mut().skip(pin.map_or(usize::MAX, |pin| pin + 1)) {
+        part.after_pin = true;
+    }
     for (index, part) in all.iter().enumerate() {
         if all[..index].iter().any(|earlier| earlier.name == part.name) {
             return Err(part.malformed("is given twice"));
@@ -119,16 +126,24 @@ impl Part<'_> {
 
     /// Says what is wrong, never the value: it may be a PIN.
     pub fn malformed(&self, problem: &str) -> Error {
-        let (name, position, syntax) = (self.name, self.position + 1, self.syntax);
+        let (name, position, syntax) = (self.shown(), self.position + 1, self.syntax);
         Error::new(
             Reason::InvalidUri,
             format!("attribute \"{name}\" at character {position} {problem} ({syntax})"),
         )
     }
 
+    /// The name, unless a PIN with an "&" in it may have been taken apart.
+    fn shown(&self) -> &str {
+        match self.after_pin {
+            true => "(not shown; & in a PIN is %26)",
+            false => self.name,
+        }
+    }
+
     /// There is no such attribute; `hint` says which there are.
     pub fn unknown(&self, hint: &str) -> Error {
-        let (name, position) = (self.name, self.position + 1);
+        let (name, position) = (self.shown(), self.position + 1);
         Error::new(
             Reason::InvalidUri,
             format!("unknown attribute \"{name}\" at character {position}; {hint}"),

@@ -291,6 +291,7 @@ mod tests {
         let uri = "handle=0x81000001?pin-value=secret&parent-pin-value=secret&pin-source=file:/s";
         let uri = Tpm2Uri::parse(uri).unwrap();
         assert_eq!(uri.to_string(), "tpm2:handle=0x81000001");
+        assert!(!message("?pin-value=a&geheim").contains("geheim"));
         assert_eq!(uri.path_attribute(), Some("pin-source"));
         assert!(uri.has_pin() && uri.parent_pin_value.is_some());
     }

@@ -15,7 +15,7 @@ pub fn list(tpm: &Tpm<'_>) -> Result<Vec<Listed>> {
         listing.extend(readable(key(tpm, handle))?.flatten());
     }
     for index in tpm.esys.handles(TPM2_NV_INDEX_FIRST)? {
-        let der = readable(nv::read(tpm, index, &[]))?;
+        let der = readable(nv::read(tpm, index, None))?;
         if let Some(der) = der.and_then(certificate) {
             listing.push(Listed::Certificate { index, der });
         }

@@ -49,7 +49,7 @@ pub fn perform(tpm: &Tpm<'_>, task: &Task) -> Result<Outcome> {
             template,
             auth,
         } => create::create(tpm, *parent, parent_auth, *template, auth),
-        Task::ReadNv { index, auth } => nv::read(tpm, *index, auth).map(Outcome::Bytes),
+        Task::ReadNv { index, auth } => nv::read(tpm, *index, auth.as_deref()).map(Outcome::Bytes),
         Task::List => list::list(tpm).map(Outcome::Listing),
         Task::Random { bytes } => random::random(tpm, *bytes),
     }
@@ -72,7 +72,7 @@ pub fn object(task: &Task) -> Option<&Object> {
 pub fn has_secret(task: &Task) -> bool {
     match task {
         Task::Create { parent_auth, .. } => !parent_auth.is_empty(),
-        Task::ReadNv { auth, .. } => !auth.is_empty(),
+        Task::ReadNv { auth, .. } => auth.is_some(),
         task => object(task).is_some_and(|it| !it.auth.is_empty() || !it.parent_auth.is_empty()),
     }
 }

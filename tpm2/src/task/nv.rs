@@ -9,6 +9,7 @@ use crate::tpm::Tpm;
 /// TPMA_NV.
 const OWNER_READ: u32 = 1 << 17;
 const AUTH_READ: u32 = 1 << 18;
+const NO_DA: u32 = 1 << 25;
 const WRITTEN: u32 = 1 << 29;
 
 /// What is read at once where the TPM tells nonsense: all can do this much.
@@ -17,21 +18,33 @@ const LEAST_PART: u16 = 512;
 /// ESYS' structure has room for no more.
 const MOST_PART: u32 = 2048;
 
-/// The content of `index`, with the index's own authorisation value if it may be read so.
-pub fn read(tpm: &Tpm<'_>, index: u32, auth: &[u8]) -> Result<Vec<u8>> {
+/// The content of `index`, with its own authorisation value or the owner's empty one. Without `auth` no
+/// try is spent that counts.
+pub fn read(tpm: &Tpm<'_>, index: u32, auth: Option<&[u8]>) -> Result<Vec<u8>> {
     if index >> 24 != 0x01 {
         let text = format!("{index:#010x} is no NV index (0x01......)");
         return Err(told("TPM2_NV_ReadPublic", text));
     }
     let held = tpm.esys.reference(index)?;
     let public = tpm.esys.nv_read_public(held.handle())?.nvPublic;
-    let by = match public.attributes {
-        attributes if attributes & AUTH_READ != 0 => held.handle(),
-        attributes if attributes & OWNER_READ != 0 => Handle::OWNER,
+    let has = |attribute| public.attributes & attribute != 0;
+    let by = match auth {
+        Some(_) if has(AUTH_READ) => held.handle(),
+        None if has(AUTH_READ) && has(NO_DA) => held.handle(),
+        _ if has(OWNER_READ) => Handle::OWNER,
+        None if has(AUTH_READ) => {
+            let text = "wrong authorisation values of this index are counted (no_da is clear): name its value \
+                        in the URI, ?pin-source=file:… or ?pin-value= if it has none";
+            return Err(told("TPM2_NV_Read", text));
+        }
         _ => {
             let text = "neither its own authorisation value nor the owner's reads this index";
             return Err(told("TPM2_NV_Read", text));
         }
+    };
+    let auth = match by == Handle::OWNER {
+        true => &[],
+        false => auth.unwrap_or_default(),
     };
     if public.attributes & WRITTEN == 0 {
         return Err(told(

@@ -8,6 +8,7 @@ use super::auth::{Auth, Holder, Known, ParentAuth, Sources};
 use super::failure::{is_of_parent, is_refusal};
 use super::key::{Tpm2Key, object};
 use super::numbers::{Attributes, public_key};
+use super::nv::{certificate, certificate_in};
 use super::object::{Form, Meant};
 use super::scheme::Abilities;
 use super::tpm::{Answer, Tpm, Trouble};
@@ -39,7 +40,7 @@ pub fn find(
             return Err(names_no_object(config, uri, query.wanted));
         }
         None => return all(config, query, login),
-        Some(Tpm2Object::Nv(index)) => certificate(config, *index, uri)?,
+        Some(Tpm2Object::Nv(index)) => certificate(config, *index, uri, login)?,
         Some(Tpm2Object::Handle(handle)) => {
             let meant = Meant::persistent(*handle, uri.to_string());
             Found::Key(load(config, meant, Some(uri), login)?)
@@ -115,7 +116,7 @@ pub fn load(
         kept: KeptPins::default(),
     };
     let authorise = |auth| {
-        let parent_auth = parent_auth.value().map_err(Trouble::Part)?;
+        let parent_auth = parent_auth.value(&tpm).map_err(Trouble::Part)?;
         let object = object(&meant.source, &area.name, auth, parent_auth);
         tpm.done(Task::Authorise { object })
     };
@@ -165,7 +166,8 @@ fn known(area: &Area, meant: &Meant, uri: Option<&Tpm2Uri>) -> Known {
 }
 
 fn inspect(tpm: &mut Tpm, meant: &Meant, parent_auth: &ParentAuth) -> Result<Area> {
-    let value = parent_auth.value()?;
+    let _turn = parent_auth.turn();
+    let value = parent_auth.value(tpm)?;
     let outcome = tpm.inspect(tpm2_abi::Object {
         source: meant.source.clone(),
         name: None,
@@ -201,7 +203,7 @@ fn handles(tpm: &Tpm) -> Answer<Vec<String>> {
 }
 
 /// Where the key's authorisation value may come from.
-fn sources(config: &Config, uri: Option<&Tpm2Uri>) -> Result<Sources> {
+pub fn sources(config: &Config, uri: Option<&Tpm2Uri>) -> Result<Sources> {
     let given = uri.and_then(|uri| uri.pin_value.as_ref());
     let mut policy = config.pin_policy(
         uri.and_then(|uri| uri.pin_source.as_deref()),
@@ -254,36 +256,11 @@ pub fn parent_auth(
             policy,
             given: given.and_then(|pin| Pin::copied(pin)),
         },
+        match parent {
+            Some(Parent::Persistent(handle)) => Some(handle),
+            _ => None,
+        },
     ))
-}
-
-fn certificate(config: &Config, index: u32, uri: &Tpm2Uri) -> Result<Found> {
-    let tpm = Tpm::chosen(config)?;
-    let auth = uri.pin_value.as_ref().map(|pin| Secret::copied(pin));
-    let auth = auth.unwrap_or_default();
-    let der = tpm.bytes(Task::ReadNv { index, auth });
-    let der = der.map_err(tpm.failed(|| format!("reading NV index 0x{index:08x} of {tpm}")))?;
-    // Indices are made larger than what is in them.
-    match certificate_in(&der) {
-        Some(der) => Ok(Found::Certificate(der.to_vec())),
-        None => Err(Error::new(
-            Reason::NoSuchKey,
-            format!(
-                "reading NV index 0x{index:08x} of {tpm}: it does not hold a certificate in DER"
-            ),
-        )),
-    }
-}
-
-/// The DER SEQUENCE at the start of `bytes`, without what follows it.
-fn certificate_in(bytes: &[u8]) -> Option<&[u8]> {
-    match bytes {
-        [0x30, 0x82, high, low, ..] => {
-            let size = 4 + usize::from(u16::from_be_bytes([*high, *low]));
-            bytes.get(..size)
-        }
-        _ => None,
-    }
 }
 
 /// A URI that names no object: a name for each there is, or what matches a criterion.

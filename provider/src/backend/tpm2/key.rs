@@ -54,7 +54,8 @@ impl Tpm2Key {
         task: impl FnOnce(Object) -> Task,
         ask: impl FnOnce(&Tpm, Task) -> Answer<T>,
     ) -> Result<T> {
-        let parent_auth = self.parent_auth.value()?;
+        let _turn = self.auth.turn();
+        let parent_auth = self.parent_auth.value(&self.tpm)?;
         let with = |auth| object(&self.source, &self.object_name, auth, parent_auth.clone());
         let authorise = |auth| self.tpm.done(Task::Authorise { object: with(auth) });
         let auth = self.auth.value(&self.tpm, &authorise)?;

@@ -40,7 +40,8 @@ pub fn generate(config: &Config, uri: &Tpm2Uri, kind: NewKey) -> Result<Key> {
     };
     let parent_auth = parent_auth(config, Some(uri), &source, &tpm)?;
     let auth = auth_of_new(config, uri)?;
-    let parent_value = parent_auth.value()?;
+    let turn = parent_auth.turn();
+    let parent_value = parent_auth.value(&tpm)?;
     let outcome = tpm.ask(Task::Create {
         parent: parent(named, false),
         parent_auth: parent_value.clone(),
@@ -52,6 +53,7 @@ pub fn generate(config: &Config, uri: &Tpm2Uri, kind: NewKey) -> Result<Key> {
             parent_auth.refused(&parent_value);
         }
     }
+    drop(turn);
     let created = outcome.and_then(|outcome| match outcome {
         Outcome::Created(created) => Ok(created),
         _ => Err(unexpected()),

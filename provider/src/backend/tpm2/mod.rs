@@ -15,6 +15,7 @@
 //! | `scheme` | which scheme of the TPM makes a signature |
 //! | `salt` | how long a TPM's salts are |
 //! | `find` | objects by URI, and all there are |
+//! | `nv` | certificates in NV indices |
 //! | `make` | new keys |
 
 mod auth;
@@ -24,6 +25,7 @@ mod find;
 mod key;
 mod make;
 mod numbers;
+mod nv;
 mod object;
 mod part;
 mod salt;
