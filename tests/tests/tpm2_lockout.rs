@@ -114,3 +114,57 @@ fn lock(gateway: &Gateway) {
     }
     assert_eq!(gateway.tpm.tries_left(), 0);
 }
+
+/// NV indices have values, too, and wrong ones are counted.
+#[test]
+fn certificates_with_a_value_cost_one_try_and_none_when_they_are_listed() {
+    let gateway = Gateway::new();
+    let define = "nvdefine 0x01500010 -C o -s 64 -a authread|authwrite -p {}";
+    gateway.tpm.tpm2(define, &[PIN]).ok();
+    gateway
+        .tpm
+        .tpm2("nvwrite 0x01500010 -P {} -i message", &[PIN])
+        .ok();
+    gateway.tpm.allow_tries(3);
+    for _ in 0..2 {
+        gateway.openssl("storeutl -noout tpm2:", &[]).finish();
+    }
+    Said::by(gateway.openssl("x509 -in tpm2:nv=0x01500010 -noout", &[])).names(
+        "operation not allowed for the key",
+        "loading",
+        &[
+            "wrong authorisation values of this index are counted",
+            "?pin-value=",
+        ],
+    );
+    assert_eq!(gateway.tpm.tries_spent(), 0);
+    let read = |value: &str| {
+        let uri = format!("tpm2:nv=0x01500010?pin-value={value}");
+        Said::by(gateway.openssl("x509 -in {} -noout", &[&uri]))
+    };
+    read("first").names("PIN refused", "loading", &["TPM_RC_AUTH_FAIL"]);
+    read("second").names("PIN refused", "loading", &["one try is left"]);
+    read("third").names("PIN locked", "loading", &["only the last try"]);
+    assert_eq!(gateway.tpm.tries_spent(), 2);
+}
+
+#[test]
+fn the_last_try_is_not_spent_on_a_parent() {
+    let gateway = Gateway::new();
+    let primary = "createprimary -C o -G ecc256:aes128cfb -p {} -c parent.ctx -Q \
+        -a fixedtpm|fixedparent|sensitivedataorigin|userwithauth|restricted|decrypt";
+    gateway.tpm.tpm2(primary, &[PIN]).ok();
+    let keep = "evictcontrol -C o -c parent.ctx 0x81000100";
+    gateway.tpm.tpm2(keep, &[]).ok();
+    gateway.tpm.tpm2("flushcontext -t", &[]).ok();
+    gateway.tpm.allow_tries(2);
+    let make = |value: &str| {
+        let uri = format!("hwkey_uri:tpm2:parent=0x81000100?parent-pin-value={value}");
+        let genpkey = "genpkey -propquery provider=hwkey -algorithm EC -out key.pem \
+            -pkeyopt ec_paramgen_curve:P-256 -pkeyopt {}";
+        Said::by(gateway.openssl(genpkey, &[&uri]))
+    };
+    make(WRONG_PIN).names("PIN refused", "making a key", &["TPM_RC_AUTH_FAIL"]);
+    make(WRONG_PIN).names("PIN locked", "making a key", &["only the last try"]);
+    assert_eq!(gateway.tpm.tries_spent(), 1);
+}

@@ -49,15 +49,13 @@ fn a_parents_authorisation_value_comes_from_openssl_cnf() {
 #[test]
 fn a_wrong_or_missing_value_of_the_parent_is_told() {
     let gateway = with_locked_parent();
-    for uri in [
-        "key.pem",
-        &format!("tpm2:object=key.pem?parent-pin-value={WRONG_PIN}"),
-    ] {
+    let wrong = format!("tpm2:object=key.pem?parent-pin-value={WRONG_PIN}");
+    for (uri, command) in [("key.pem", "TPM2_Load"), (&wrong, "TPM2_PolicySecret")] {
         let said = Said::by(gateway.openssl("pkey -in {} -noout", &[uri]));
         said.logs(
             "error",
             "PIN refused",
-            &["TPM2_Load", "TPM_RC_", "tpm2-parent-pin-source"],
+            &[command, "TPM_RC_", "tpm2-parent-pin-source"],
         );
     }
     // The parents that the tools make have noDA.
