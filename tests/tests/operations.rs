@@ -126,3 +126,34 @@ fn random_numbers_of_hardware_are_there_under_a_private_name_only() {
     bench.configure(&bench.conf().hwkey_first());
     bench.openssl("rand -hex 16", &[]).ok();
 }
+
+/// What `openssl pkeyutl` does not let through, since OpenSSL's own decoder looks at points; CMS takes them
+/// from the message.
+const IMPORT: &str = r#"
+import ctypes, sys
+lib = ctypes.CDLL("libcrypto.so.3")
+for name in ["EVP_PKEY_CTX_new_from_name", "OSSL_PARAM_BLD_new", "OSSL_PARAM_BLD_to_param"]:
+    getattr(lib, name).restype = ctypes.c_void_p
+
+def imported(point):
+    build = ctypes.c_void_p(lib.OSSL_PARAM_BLD_new())
+    assert lib.OSSL_PARAM_BLD_push_utf8_string(build, b"group", b"prime256v1", ctypes.c_size_t(0)) == 1
+    assert lib.OSSL_PARAM_BLD_push_octet_string(build, b"pub", point, ctypes.c_size_t(len(point))) == 1
+    params = ctypes.c_void_p(lib.OSSL_PARAM_BLD_to_param(build))
+    context = ctypes.c_void_p(lib.EVP_PKEY_CTX_new_from_name(None, b"EC", b"provider=hwkey"))
+    assert context and lib.EVP_PKEY_fromdata_init(context) == 1
+    return lib.EVP_PKEY_fromdata(context, ctypes.byref(ctypes.c_void_p()), 0x86, params) == 1
+
+point = bytes.fromhex(sys.argv[1])
+assert imported(point)
+assert not imported(point[:-1] + bytes([point[-1] ^ 2]))
+assert not imported(bytes([4]) + bytes(64))
+"#;
+
+#[test]
+fn a_point_beside_the_curve_is_no_peer() {
+    let bench = Bench::new("beside");
+    let base = "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296\
+                4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
+    bench.run("python3").args(["-c", IMPORT, base]).ok();
+}

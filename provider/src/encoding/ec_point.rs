@@ -5,50 +5,82 @@ use crypto_bigint::{BoxedUint, Odd};
 
 use crate::key::Curve;
 
-/// The uncompressed form of a public `point`; `None` for what is no point of the curve, and for compressed
-/// ones of curves that no hardware does ECDH on with hwkey.
+/// The uncompressed form of a public `point`; `None` for what is no point of the curve: a token that does
+/// not look would show bits of its key to who sends such a point. On curves that no hardware does ECDH on
+/// with hwkey, compressed points are `None`, and the others are not looked at.
 pub fn uncompressed(curve: Curve, point: &[u8]) -> Option<Vec<u8>> {
     let size = curve.field_size();
     let (first, coordinates) = point.split_first()?;
-    match first {
-        4 | 6 | 7 if coordinates.len() == 2 * size => Some([&[4], coordinates].concat()),
+    let coordinates = match first {
+        4 | 6 | 7 if coordinates.len() == 2 * size => coordinates.to_vec(),
         2 | 3 if coordinates.len() == size => {
-            let y = root(curve, coordinates, *first == 3)?;
-            Some([&[4], coordinates, &y].concat())
+            let y = Field::of(curve)?.root(coordinates, *first == 3)?;
+            [coordinates, &y].concat()
         }
-        _ => None,
+        _ => return None,
+    };
+    let (x, y) = coordinates.split_at(size);
+    match Field::of(curve) {
+        Some(field) if !field.has_point(x, y)? => None,
+        _ => Some([&[4], coordinates.as_slice()].concat()),
     }
 }
 
-/// The y of y² = x³ - 3x + b that is odd or even, SEC 1 §2.3.4.
-fn root(curve: Curve, x: &[u8], odd: bool) -> Option<Vec<u8>> {
-    let (prime, b) = numbers(curve)?;
-    if x >= prime {
-        return None;
+/// The numbers modulo a curve's prime.
+struct Field {
+    prime: &'static [u8],
+    b: &'static [u8],
+    params: BoxedMontyParams,
+}
+
+impl Field {
+    fn of(curve: Curve) -> Option<Self> {
+        let (prime, b) = numbers(curve)?;
+        let odd = Option::<Odd<BoxedUint>>::from(Odd::new(number(prime)?))?;
+        Some(Self {
+            prime,
+            b,
+            params: BoxedMontyParams::new_vartime(odd),
+        })
     }
-    let bits = u32::try_from(8 * prime.len()).ok()?;
-    let number = |bytes: &[u8]| BoxedUint::from_be_slice(bytes, bits).ok();
-    let p = number(prime)?;
-    let params =
-        BoxedMontyParams::new_vartime(Option::<Odd<BoxedUint>>::from(Odd::new(p.clone()))?);
-    let element = |bytes: &[u8]| Some(BoxedMontyForm::new(number(bytes)?, &params));
-    let (x, b) = (element(x)?, element(b)?);
-    let three_x = &(&x + &x) + &x;
-    let square = &(&(&x.square() * &x) - &three_x) + &b;
-    // p mod 4 is 3 for these curves, so that a root is a power: (p + 1) / 4 = (p >> 2) + 1.
-    let exponent = (&p >> 2_u32).wrapping_add(BoxedUint::one_with_precision(bits));
-    let root = square.pow(&exponent);
-    if root.square() != square {
-        return None;
+
+    /// `None` for what is not below the prime.
+    fn element(&self, bytes: &[u8]) -> Option<BoxedMontyForm> {
+        let below = bytes < self.prime;
+        below.then(|| Some(BoxedMontyForm::new(number(bytes)?, &self.params)))?
     }
-    let y = match root.retrieve().to_be_bytes().last()? & 1 == u8::from(odd) {
-        true => root,
-        false => -root,
-    };
-    // Whole limbs, with zeros before the number.
-    let bytes = y.retrieve().to_be_bytes();
-    let start = bytes.len().checked_sub(prime.len())?;
-    Some(bytes[start..].to_vec())
+
+    /// x³ - 3x + b.
+    fn square_at(&self, x: &[u8]) -> Option<BoxedMontyForm> {
+        let (x, b) = (self.element(x)?, self.element(self.b)?);
+        let three_x = &(&x + &x) + &x;
+        Some(&(&(&x.square() * &x) - &three_x) + &b)
+    }
+
+    fn has_point(&self, x: &[u8], y: &[u8]) -> Option<bool> {
+        Some(self.element(y)?.square() == self.square_at(x)?)
+    }
+
+    /// The y of y² = x³ - 3x + b that is odd or even, SEC 1 §2.3.4.
+    fn root(&self, x: &[u8], odd: bool) -> Option<Vec<u8>> {
+        let square = self.square_at(x)?;
+        // p mod 4 is 3 for these curves, so that a root is a power: (p + 1) / 4 = (p >> 2) + 1.
+        let quarter = &number(self.prime)? >> 2_u32;
+        let one = BoxedUint::one_with_precision(quarter.bits_precision());
+        let root = square.pow(&quarter.wrapping_add(one));
+        let y = match root.retrieve().to_be_bytes().last()? & 1 == u8::from(odd) {
+            true => root,
+            false => -root,
+        };
+        // Whole limbs, with zeros before the number.
+        let bytes = y.retrieve().to_be_bytes();
+        let start = bytes.len().checked_sub(self.prime.len())?;
+        Some(bytes[start..].to_vec())
+    }
+}
+
+fn number(bytes: &[u8]) -> Option<BoxedUint> {
+    BoxedUint::from_be_slice(bytes, u32::try_from(8 * bytes.len()).ok()?).ok()
 }
 
 /// The field's prime and b, SP 800-186 §3.2.1.
@@ -140,6 +172,22 @@ mod tests {
         assert!(uncompressed(Curve::P256, &[[2].as_slice(), &[0xff; 32]].concat()).is_none());
         assert!(uncompressed(Curve::Secp256k1, &[2; 33]).is_none());
         assert!(uncompressed(Curve::P256, &[]).is_none());
+    }
+
+    #[test]
+    fn a_point_beside_the_curve_is_none() {
+        for (curve, point) in POINTS {
+            let point = test_bytes(point);
+            let size = curve.field_size();
+            for changed in [size, 2 * size] {
+                let mut other = point.clone();
+                other[changed] ^= 2;
+                assert!(uncompressed(*curve, &other).is_none());
+            }
+            assert!(
+                uncompressed(*curve, &[&[4], vec![0xff; 2 * size].as_slice()].concat()).is_none()
+            );
+        }
     }
 
     proptest::proptest! {
