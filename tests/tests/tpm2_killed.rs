@@ -40,6 +40,38 @@ fn processes_that_are_killed_at_work_leave_the_tpm_to_the_next_ones() {
     }
 }
 
+/// What fills the slots is not the key that is wanted; strangers' keys stay.
+#[test]
+fn slots_that_are_full_of_a_programs_other_key_are_taken_back_and_those_of_others_are_not() {
+    let gateway = Gateway::new();
+    for name in ["one", "other"] {
+        let file = format!("{name}.pem");
+        let key = TpmKey::new(Algorithm::P256);
+        gateway.tpm.tools_key_file(&file, OWNER, key);
+        fs::rename(gateway.path("made.pub"), gateway.path(name)).unwrap();
+        gateway.certify(&file, name, &format!("{name}.crt"));
+    }
+    let then = "
+both(with_key(server()), with_key(client()))
+print('signed', flush=True)
+input()
+client().load_cert_chain('other.crt', 'other.pem')
+print('loaded', flush=True)";
+    let log = gateway.path("python.log");
+    let (process, mut input) = script(&gateway, then, "one.pem", "one.crt").told(&log);
+    let said = |text: &str| fs::read_to_string(&log).is_ok_and(|all| all.contains(text));
+    wait_until("the signature", || said("signed"));
+    for _ in 0..3 {
+        let arguments = "loadexternal -C n -u one -c left.ctx";
+        gateway.tpm.tpm2(arguments, &[]).ok();
+    }
+    let stranger = gateway.openssl("pkey -in {} -pubout", &["other.pem"]);
+    assert!(stranger.fails().contains("TPM_RC_OBJECT_MEMORY"));
+    input.write_all(b"\n").unwrap();
+    assert!(process.wait(), "{:?}", fs::read_to_string(&log));
+    assert!(said("loaded"));
+}
+
 /// For some hundredths of a second.
 fn has_worked(process: &Background) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid())).unwrap();

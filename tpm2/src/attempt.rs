@@ -50,7 +50,7 @@ pub fn run(place: &mut Place, task: &Task) -> Result<Outcome> {
             None => attempt(place, task),
         };
         let next = result.map_err(|failure| {
-            let pause = attempts.recover(place, task, &failure);
+            let pause = attempts.recover(place, &failure);
             pause.ok_or_else(|| explained(place, failure, attempts.since))
         });
         if place.sharing == Sharing::Exclusive {
@@ -150,13 +150,13 @@ impl Attempts {
     }
 
     /// Makes another attempt worth while, after a pause, unless it is not.
-    fn recover(&mut self, place: &mut Place, task: &Task, failure: &Failure) -> Option<Duration> {
+    fn recover(&mut self, place: &mut Place, failure: &Failure) -> Option<Duration> {
         match remedy(failure) {
             Remedy::None => None,
             Remedy::Pause => self.wait(),
             Remedy::Room => {
                 if self.is_alone {
-                    self.room.make(place, task);
+                    self.room.make(place);
                 }
                 self.full = Some(failure.clone());
                 self.wait()

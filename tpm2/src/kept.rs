@@ -70,6 +70,10 @@ impl<K: PartialEq, V> Recent<K, V> {
         Some(self.entries.remove(at).1)
     }
 
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.entries.iter().map(|(key, _)| key)
+    }
+
     /// Forgets all, and gives it back.
     pub fn drain(&mut self) -> impl Iterator<Item = V> {
         self.entries.drain(..).map(|(_, value)| value)

@@ -48,6 +48,7 @@ tpm2_abi::export!(answer);
 pub fn answer(request: Request) -> Reply {
     // A TPM daemon that goes away must not end the program.
     without_sigpipe(|| {
+        room::note(&request.task);
         let mut lease = connections::lease(&request.tcti)?;
         attempt::run(&mut lease, &request.task)
     })

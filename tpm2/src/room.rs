@@ -1,18 +1,44 @@
 //! Slots that a killed process has left full.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ossl_shim::process::PerProcess;
 use tpm2_abi::{Source, Task};
 use tss_esapi::constants::tss::{TPM2_LOADED_SESSION_FIRST, TPM2_TRANSIENT_FIRST};
 use tss_esapi::tss2_esys::TPM2B_PUBLIC;
 
 use crate::connections::Place;
-use crate::esys::{Esys, Result, read_public};
+use crate::esys::{Esys, Result, public_bytes, read_public};
+use crate::kept::Recent;
 use crate::primary::Kind;
 use crate::task;
 
 /// A slot that was full for so long is not in use any more.
 const LIFETIME: Duration = Duration::from_secs(2);
+
+/// The public areas of the keys in files that this process has asked for, whether it was their turn yet or
+/// not: a task that waits for its own key's slots does not know the keys of those behind it.
+static WANTED: PerProcess<Mutex<Recent<Vec<u8>, ()>>> = PerProcess::new();
+
+/// More are not remembered.
+const MOST_WANTED: usize = 128;
+
+/// Remembers the key that `task` is for.
+pub fn note(task: &Task) {
+    if let Some(Source::Wrapped { public, .. }) = task::object(task).map(|it| &it.source) {
+        with_wanted(|wanted| {
+            if wanted.get(public).is_none() {
+                wanted.insert(public.clone(), ());
+            }
+        });
+    }
+}
+
+fn with_wanted<T>(work: impl FnOnce(&mut Recent<Vec<u8>, ()>) -> T) -> T {
+    let wanted = WANTED.get(|| Mutex::new(Recent::new(MOST_WANTED)));
+    work(&mut wanted.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// What fills the slots, when we first looked. It is for whoever has the turn: then none of it belongs
 /// to a process of hwkey that lives. (A resource manager looks after its own.)
@@ -26,10 +52,10 @@ struct Found {
 }
 
 impl Room {
-    /// Flushes what a killed process of hwkey must have left: the
-    /// key that is wanted, the parents that everybody can make again, and sessions, if all was there
-    /// the whole time. Sessions of others are in the slots for a moment only, too: what lasts is saved.
-    pub fn make(&mut self, place: &Place, task: &Task) {
+    /// Flushes what a killed process of hwkey must have left: keys that this process wants, the parents
+    /// that everybody can make again, and sessions, if all was there the whole time. Sessions of others
+    /// are in the slots for a moment only, too: what lasts is saved.
+    pub fn make(&mut self, place: &Place) {
         let Some(connection) = &place.connection else {
             return;
         };
@@ -37,7 +63,7 @@ impl Room {
         match &self.0 {
             None => self.0 = Found::look(esys).ok(),
             Some(found) if found.at.elapsed() >= LIFETIME => {
-                let _ = found.flush_what_is_left(esys, task);
+                let _ = found.flush_what_is_left(esys);
                 self.0 = None;
             }
             Some(_) => {}
@@ -54,11 +80,11 @@ impl Found {
         })
     }
 
-    fn flush_what_is_left(&self, esys: &Esys, task: &Task) -> Result<()> {
+    fn flush_what_is_left(&self, esys: &Esys) -> Result<()> {
         let now = Self::look(esys)?;
-        let wanted = wanted(task);
+        let wanted = wanted();
         for object in now.objects {
-            if self.objects.contains(&object) && is_left(esys, object, wanted.as_ref()) {
+            if self.objects.contains(&object) && is_left(esys, object, &wanted) {
                 flush(esys, object)?;
             }
         }
@@ -76,23 +102,19 @@ fn flush(esys: &Esys, number: u32) -> Result<()> {
     esys.flush(handle).inspect_err(|_| esys.forget(handle))
 }
 
-/// The public area of the key that the task is for.
-fn wanted(task: &Task) -> Option<TPM2B_PUBLIC> {
-    match &task::object(task)?.source {
-        Source::Wrapped { public, .. } => read_public(public).ok(),
-        Source::Persistent(_) | Source::Saved(_) => None,
-    }
+/// In the form that the TPM gives.
+fn wanted() -> Vec<Vec<u8>> {
+    let areas = with_wanted(|wanted| wanted.keys().cloned().collect::<Vec<_>>());
+    let read = |area: Vec<u8>| public_bytes(&read_public(&area).ok()?).ok();
+    areas.into_iter().filter_map(read).collect()
 }
 
-fn is_left(esys: &Esys, object: u32, wanted: Option<&TPM2B_PUBLIC>) -> bool {
+fn is_left(esys: &Esys, object: u32, wanted: &[Vec<u8>]) -> bool {
     let Ok(object) = esys.reference(object) else {
         return false;
     };
+    let is_wanted =
+        |area: &TPM2B_PUBLIC| public_bytes(area).is_ok_and(|area| wanted.contains(&area));
     esys.read_public(object.handle())
-        .is_ok_and(|area| Kind::is_of_one(&area) || is_same(&area, wanted))
-}
-
-fn is_same(area: &TPM2B_PUBLIC, wanted: Option<&TPM2B_PUBLIC>) -> bool {
-    let bytes = crate::esys::public_bytes;
-    wanted.is_some_and(|wanted| bytes(area).is_ok_and(|area| bytes(wanted) == Ok(area)))
+        .is_ok_and(|area| Kind::is_of_one(&area) || is_wanted(&area))
 }
