@@ -1,6 +1,6 @@
 //! A wrong authorisation value is sent to the TPM once, and the right one in its place is enough.
 
-use hwkey_tests::{Algorithm, Gateway, PIN, Parent, Said, TpmKey, WRONG_PIN, helper, script};
+use hwkey_tests::{Algorithm, Gateway, PIN, Parent, Said, Site, TpmKey, WRONG_PIN, helper, script};
 
 const OWNER: Parent = Parent::Hierarchy("o");
 
@@ -63,13 +63,7 @@ fn eight_threads_that_start_cold_spend_one_try() {
 #[test]
 fn forked_children_do_not_send_again_what_their_parent_knows_to_be_wrong() {
     let gateway = gateway();
-    let (key, certificate) = ("ec.pem", "ec.crt");
-    gateway
-        .openssl(
-            "req -x509 -new -key {} -subj /CN=x -out {}",
-            &[key, certificate],
-        )
-        .ok();
+    gateway.certify("ec.pem", "x", "ec.crt");
     gateway.write_pin(WRONG_PIN);
     let then = "
 def load():
@@ -83,20 +77,14 @@ load()
 for pid in [child(load) for _ in range(4)]:
     ended_well(pid)
 load()";
-    script(&gateway, then, key, certificate).ok();
+    script(&gateway, then, "ec.pem", "ec.crt").ok();
     assert_eq!(gateway.tpm.tries_spent(), 1);
 }
 
 #[test]
 fn siblings_share_what_one_of_them_finds_out() {
     let gateway = gateway();
-    let (key, certificate) = ("ec.pem", "ec.crt");
-    gateway
-        .openssl(
-            "req -x509 -new -key {} -subj /CN=x -out {}",
-            &[key, certificate],
-        )
-        .ok();
+    gateway.certify("ec.pem", "x", "ec.crt");
     let then = "
 def fail():
     try:
@@ -112,7 +100,7 @@ with open('pin', 'w') as pin:
 for pid in [child(fail) for _ in range(4)]:
     ended_well(pid)
 fail()";
-    let program = script(&gateway, then, key, certificate);
+    let program = script(&gateway, then, "ec.pem", "ec.crt");
     program.env("WRONG", WRONG_PIN).ok();
     assert_eq!(gateway.tpm.tries_spent(), 1);
 }

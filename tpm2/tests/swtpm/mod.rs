@@ -21,6 +21,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use hwkey_tpm2::answer;
+use openssl::sha::sha256;
 use tpm2_abi::{
     Area, Created, Hierarchy, Input, Object, Outcome, Parent, Reply, Request, Saved, Secret,
     SignScheme, Source, Task, Template,
@@ -112,6 +113,15 @@ impl Tpm {
             input: Input::Digest(digest.to_vec()),
         });
         reply.map(bytes)
+    }
+
+    /// A key signs, and OpenSSL verifies it; the key's public area.
+    pub fn signs(&self, key: &Object) -> Area {
+        let digest = sha256(b"message");
+        let area = self.inspect(key);
+        let signature = self.sign(key, &digest).unwrap();
+        assert!(verifies(&area, ECDSA, &digest, &signature));
+        area
     }
 
     /// tpm2-tools, which must succeed; what it prints.
