@@ -43,6 +43,14 @@ def both(server, client):
     return [handshake(server, client, version)
             for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)]
 
+def refused(server, client):
+    """Both can't, for a key does not sign."""
+    try:
+        both(server, client)
+    except ssl.SSLError:
+        return
+    raise SystemExit("signed")
+
 def child(work):
     """Forks a child that does `work` and nothing else; returns its process id."""
     pid = os.fork()
