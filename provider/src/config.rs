@@ -5,6 +5,7 @@
 
 use std::ffi::CStr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use log::LevelFilter;
 use ossl_shim::Core;
@@ -12,6 +13,7 @@ use ossl_shim::Core;
 use crate::error::{Error, Reason, Result};
 use crate::logging::{self, Target};
 use crate::pin::{PinPolicy, PinPrompt, PinSource};
+use crate::uri::parsec::{ParsecAuth, milliseconds, socket_path};
 
 /// What openssl.cnf says.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +40,16 @@ pub struct Config {
     pub tpm2_tcti: Option<String>,
     /// `tpm2-parent-pin-source`.
     pub tpm2_parent_pin_source: Option<PinSource>,
+    /// `parsec-endpoint`.
+    pub parsec_endpoint: Option<PathBuf>,
+    /// `parsec-auth`.
+    pub parsec_auth: Option<ParsecAuth>,
+    /// `parsec-app`.
+    pub parsec_app: Option<String>,
+    /// `parsec-jwt-svid`.
+    pub parsec_jwt_svid: Option<PathBuf>,
+    /// `parsec-timeout`.
+    pub parsec_timeout: Option<Duration>,
     /// `log-level`.
     pub log_level: Option<LevelFilter>,
     /// `log-target`.
@@ -61,6 +73,11 @@ const OPTIONS: &[&CStr] = &[
     c"allow-uri-paths",
     c"tpm2-tcti",
     c"tpm2-parent-pin-source",
+    c"parsec-endpoint",
+    c"parsec-auth",
+    c"parsec-app",
+    c"parsec-jwt-svid",
+    c"parsec-timeout",
     c"log-level",
     c"log-target",
 ];
@@ -175,6 +192,7 @@ impl Config {
                 let accepted = "a TCTI of tss2: device:/dev/tpmrm0, tabrmd, swtpm:host=…,port=…";
                 self.tpm2_tcti = Some(tcti.ok_or(accepted)?);
             }
+            _ if name.starts_with("parsec-") => self.set_parsec(name, value)?,
             "digest" => {
                 self.hashes_in_token = choice(value, &["host", "token"], "host, token")?;
             }
@@ -189,6 +207,34 @@ impl Config {
             "log-target" => {
                 self.log_target =
                     Target::parse(value).ok_or("stderr, syslog, file:/absolute/path")?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// [`Self::set`] for the service's options.
+    fn set_parsec(&mut self, name: &str, value: &str) -> std::result::Result<(), &'static str> {
+        match name {
+            "parsec-endpoint" => {
+                let accepted = "unix:/absolute/path of the service's socket";
+                self.parsec_endpoint = Some(socket_path(value).ok_or(accepted)?);
+            }
+            "parsec-auth" => {
+                self.parsec_auth = Some(ParsecAuth::parse(value).ok_or("unix, direct, jwt-svid")?);
+            }
+            "parsec-app" => {
+                let app = (!value.is_empty()).then(|| value.to_owned());
+                self.parsec_app = Some(app.ok_or("an application's name")?);
+            }
+            "parsec-jwt-svid" => {
+                let path = PathBuf::from(value);
+                let path = path.is_absolute().then_some(path);
+                self.parsec_jwt_svid = Some(path.ok_or("/absolute/path of a file with a token")?);
+            }
+            "parsec-timeout" => {
+                self.parsec_timeout =
+                    Some(milliseconds(value).ok_or("milliseconds, 1 to 3600000")?);
             }
             _ => {}
         }
@@ -274,6 +320,25 @@ mod tests {
         assert!(fault("pin-prompt", "gui").contains("pin-prompt = gui; accepted: tty, "));
         assert!(fault("pkcs11-module-path", "m.so").contains("absolute paths"));
         assert!(fault("tpm2-tcti", "/dev/tpmrm0").contains("device:/dev/tpmrm0, tabrmd"));
+    }
+
+    #[test]
+    fn options_of_parsec_are_checked() {
+        assert!(fault("parsec-endpoint", "parsec.sock").contains("unix:/absolute/path"));
+        assert!(fault("parsec-auth", "root").contains("unix, direct, jwt-svid"));
+        assert!(fault("parsec-app", "").contains("an application's name"));
+        assert!(fault("parsec-jwt-svid", "token").contains("/absolute/path"));
+        assert!(fault("parsec-timeout", "1 s").contains("milliseconds"));
+        let config = config(&[
+            ("parsec-endpoint", "unix:/run/parsec/parsec.sock"),
+            ("parsec-timeout", "500"),
+        ]);
+        assert!(config.check().is_ok());
+        assert_eq!(
+            config.parsec_endpoint,
+            Some("/run/parsec/parsec.sock".into())
+        );
+        assert_eq!(config.parsec_timeout, Some(Duration::from_millis(500)));
     }
 
     #[test]

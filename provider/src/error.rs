@@ -112,6 +112,10 @@ reasons! {
     TpmUnavailable = 125, Error, "TPM can't be used";
     /// A wrapped key or a saved context is of another TPM.
     ForeignKey = 126, Error, "the key belongs to another TPM";
+    /// The Parsec service is missing, can't be reached, or does not answer.
+    ParsecUnavailable = 127, Error, "Parsec service can't be used";
+    /// The service does not take who asks, or not in this way.
+    ParsecRefused = 128, Error, "Parsec refused the client";
 }
 
 /// OpenSSL keeps 1,024 bytes (`ERR_MAX_DATA_SIZE`), its own prefixes included.

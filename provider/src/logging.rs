@@ -67,8 +67,15 @@ struct Logger;
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // cryptoki's own lines repeat what we report better, and quote the standard's chapters.
-        metadata.level() <= log::max_level() && !metadata.target().starts_with("cryptoki")
+        // Lines of libraries that repeat what we report better.
+        const REPEATING: [&str; 4] = [
+            "cryptoki",
+            "parsec_client",
+            "parsec_interface",
+            "psa_crypto",
+        ];
+        let repeats = |library: &&str| metadata.target().starts_with(*library);
+        metadata.level() <= log::max_level() && !REPEATING.iter().any(|library| repeats(&library))
     }
 
     fn log(&self, record: &Record<'_>) {

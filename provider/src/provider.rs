@@ -82,6 +82,7 @@ const STORES: &[Algorithm] = &[
     // tpm2-openssl's.
     Algorithm::store::<HwKey, HardwareStore>(c"handle", PROPERTIES),
     Algorithm::store::<HwKey, HardwareStore>(c"object", PROPERTIES),
+    Algorithm::store::<HwKey, HardwareStore>(c"parsec", PROPERTIES),
     Algorithm::END,
 ];
 

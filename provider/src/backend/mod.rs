@@ -2,6 +2,7 @@
 
 mod login_lock;
 mod names;
+mod parsec;
 mod pins;
 pub mod pkcs11;
 pub mod tpm2;
@@ -126,6 +127,7 @@ pub fn find(
     match uri {
         Uri::Pkcs11(uri) => pkcs11::find(config, uri, query, login),
         Uri::Tpm2(uri) => tpm2::find(config, uri, query, login),
+        Uri::Parsec(uri) => parsec::find(config, uri, query),
     }
 }
 
@@ -138,10 +140,11 @@ pub fn unwrap(config: &Config, key: Tss2Key, login: &mut Login<'_, '_>) -> Resul
 pub fn generate(config: &Config, uri: &Uri, kind: NewKey) -> Result<Key> {
     match uri {
         Uri::Tpm2(uri) => tpm2::generate(config, uri, kind),
+        Uri::Parsec(uri) => parsec::generate(config, uri, kind),
         Uri::Pkcs11(_) => Err(Error::new(
             Reason::OperationNotAllowed,
-            "this version of hwkey makes keys in TPMs only (-pkeyopt hwkey_uri:tpm2:); in a PKCS#11 token \
-             make them with pkcs11-tool --keypairgen",
+            "this version of hwkey makes keys in TPMs and in Parsec only (-pkeyopt hwkey_uri:tpm2:, \
+             hwkey_uri:parsec:NAME); in a PKCS#11 token make them with pkcs11-tool --keypairgen",
         )),
     }
 }

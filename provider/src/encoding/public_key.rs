@@ -27,8 +27,7 @@ pub fn of_subject_public_key_info(info: &[u8]) -> Result<PublicKey> {
     let bits = info.subject_public_key.raw_bytes();
     match info.algorithm.oid {
         RSA_ENCRYPTION | RSASSA_PSS => {
-            let key = RsaPublicKey::from_der(bits).map_err(malformed)?;
-            let public = PublicKey::rsa(key.modulus.as_bytes(), key.exponent.as_bytes())?;
+            let public = of_rsa_public_key(bits)?;
             Ok(match info.algorithm.oid {
                 RSASSA_PSS => public.for_pss_only(),
                 _ => public,
@@ -53,10 +52,16 @@ pub fn of_subject_public_key_info(info: &[u8]) -> Result<PublicKey> {
     }
 }
 
+/// The key in DER of an RSAPublicKey, RFC 8017 §A.1.1.
+pub fn of_rsa_public_key(der: &[u8]) -> Result<PublicKey> {
+    let key = RsaPublicKey::from_der(der).map_err(malformed)?;
+    PublicKey::rsa(key.modulus.as_bytes(), key.exponent.as_bytes())
+}
+
 fn malformed(error: impl fmt::Display) -> Error {
     Error::new(
         Reason::UnsupportedKey,
-        format!("a SubjectPublicKeyInfo that can't be read: {error}"),
+        format!("a public key that can't be read: {error}"),
     )
 }
 

@@ -61,6 +61,16 @@ pub trait HardwareKey: Send + Sync {
     /// Whether `signature` (as [`sign`](Self::sign) makes it) over `data` is this key's.
     fn verify(&self, scheme: &Scheme, data: &[u8], signature: &[u8]) -> Result<bool>;
 
+    /// The digest that OpenSSL takes where nobody names one.
+    fn default_digest(&self) -> Digest {
+        Digest::Sha256
+    }
+
+    /// Whether a PSS signature may have a salt of another length than the digest's.
+    fn salts_freely(&self) -> bool {
+        true
+    }
+
     /// Whether there is more of it than a public half that another provider handed over.
     fn has_private(&self) -> bool {
         true
@@ -111,7 +121,9 @@ pub enum Reference {
 fn not_offered(name: String, place: String, does: &str) -> Error {
     Error::new(
         Reason::OperationNotAllowed,
-        format!("key \"{name}\" on {place}: this version of hwkey {does} with TPM keys only"),
+        format!(
+            "key \"{name}\" on {place}: this version of hwkey {does} with keys of TPMs and of Parsec only"
+        ),
     )
 }
 
@@ -134,6 +146,7 @@ pub enum NewKey {
         bits: usize,
         /// `None`: 65537.
         exponent: Option<u32>,
+        allowed: RsaUse,
     },
     Ec(Curve),
 }

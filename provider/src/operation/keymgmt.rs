@@ -9,6 +9,7 @@ use ossl_shim::{KeyManagement, Operation, Selection};
 use super::encoder_private::refusal;
 use super::new_key::NewKeyParams;
 use super::peer::PeerKey;
+use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
 use crate::key::{Key, NewKey, PublicKey};
 use crate::provider::{HwKey, NOT_FOR_PRIVATE_KEYS};
@@ -161,6 +162,17 @@ impl<T: KeyType> KeyManagement<HwKey> for Keys<T> {
         let uri = new.uri()?;
         let made = T::new_key(new).and_then(|kind| provider.generate(uri, kind));
         made.map_err(|error| error.stopping(format!("making a key at {uri}")))
+    }
+}
+
+/// The digest that OpenSSL takes where nobody names one, as its own keys name theirs.
+pub fn default_digest(key: &Key) -> &'static CStr {
+    match key.default_digest() {
+        Digest::Sha224 => c"SHA224",
+        Digest::Sha256 => c"SHA256",
+        Digest::Sha384 => c"SHA384",
+        Digest::Sha512 => c"SHA512",
+        other => other.c_name(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use ossl_shim::Operation;
 use ossl_shim::params::{Descriptor, ParamList, ParamsIn, ParamsOut, names};
 
-use super::keymgmt::{KeyType, wrong_type};
+use super::keymgmt::{KeyType, default_digest, wrong_type};
 use super::new_key::{HWKEY_URI, NewKeyParams};
 use crate::encoding::{ec_point, ecdsa};
 use crate::error::Result;
@@ -57,7 +57,7 @@ impl KeyType for Ec {
 
     fn params(key: &Key, out: &mut ParamsOut<'_>) -> Result<()> {
         let (curve, point) = parts(key)?;
-        out.utf8(names::KEY_DEFAULT_DIGEST, c"SHA256")?;
+        out.utf8(names::KEY_DEFAULT_DIGEST, default_digest(key))?;
         out.utf8(names::KEY_GROUP_NAME, curve.group_name())?;
         // Without these OpenSSL writes explicit parameters, and verifiers refuse the certificate.
         out.utf8(names::KEY_EC_ENCODING, c"named_curve")?;

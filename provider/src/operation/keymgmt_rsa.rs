@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use ossl_shim::Operation;
 use ossl_shim::params::{Descriptor, ParamList, ParamsOut, names};
 
-use super::keymgmt::{KeyType, not_made, wrong_type};
+use super::keymgmt::{KeyType, default_digest, wrong_type};
 use super::new_key::{HWKEY_URI, NewKeyParams};
 use crate::error::Result;
 use crate::key::{Key, NewKey, PublicKey, RsaUse};
@@ -16,6 +16,13 @@ pub struct RsaKeys<const PSS: bool>;
 
 pub type Rsa = RsaKeys<false>;
 pub type RsaPss = RsaKeys<true>;
+
+impl<const PSS: bool> RsaKeys<PSS> {
+    const ALLOWED: RsaUse = match PSS {
+        true => RsaUse::PssOnly,
+        false => RsaUse::Any,
+    };
+}
 
 impl<const PSS: bool> KeyType for RsaKeys<PSS> {
     const GETTABLE: &'static [Descriptor] = &[
@@ -43,11 +50,7 @@ impl<const PSS: bool> KeyType for RsaKeys<PSS> {
     }
 
     fn accepts(key: &Key) -> bool {
-        let wanted = match PSS {
-            true => RsaUse::PssOnly,
-            false => RsaUse::Any,
-        };
-        matches!(key.public(), PublicKey::Rsa { allowed, .. } if *allowed == wanted)
+        matches!(key.public(), PublicKey::Rsa { allowed, .. } if *allowed == Self::ALLOWED)
     }
 
     fn signature_size(key: &Key) -> Result<usize> {
@@ -57,7 +60,7 @@ impl<const PSS: bool> KeyType for RsaKeys<PSS> {
 
     fn params(key: &Key, out: &mut ParamsOut<'_>) -> Result<()> {
         let (modulus, exponent) = parts(key)?;
-        out.utf8(names::KEY_DEFAULT_DIGEST, c"SHA256")?;
+        out.utf8(names::KEY_DEFAULT_DIGEST, default_digest(key))?;
         out.big_number(names::KEY_RSA_N, modulus)?;
         out.big_number(names::KEY_RSA_E, exponent)?;
         Ok(())
@@ -85,13 +88,11 @@ impl<const PSS: bool> KeyType for RsaKeys<PSS> {
     ];
 
     fn new_key(params: &NewKeyParams) -> Result<NewKey> {
-        match PSS {
-            true => Err(not_made(c"RSA-PSS")),
-            false => Ok(NewKey::Rsa {
-                bits: params.bits(),
-                exponent: params.exponent(),
-            }),
-        }
+        Ok(NewKey::Rsa {
+            bits: params.bits(),
+            exponent: params.exponent(),
+            allowed: Self::ALLOWED,
+        })
     }
 }
 

@@ -55,7 +55,7 @@ impl NewKeyParams {
     pub fn uri(&self) -> Result<&Uri> {
         let uri = self.uri.as_ref().ok_or_else(|| {
             Error::new(Reason::NotForSoftwareKeys, NOT_A_KEY_MAKER)
-                .stopping("making a key (for one in a TPM add -pkeyopt hwkey_uri:tpm2:)")
+                .stopping("making a key (for one in hardware add -pkeyopt hwkey_uri:tpm2: or hwkey_uri:parsec:NAME)")
         })?;
         match self.only_parameters {
             true => Err(Error::new(

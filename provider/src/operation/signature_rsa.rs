@@ -81,6 +81,9 @@ impl Hashed for RsaPadding {
 
     fn begin(&mut self, key: &Key) {
         self.only_pss = is_pss_only(key);
+        if !key.salts_freely() {
+            self.salt = Salt::Digest;
+        }
         if self.only_pss {
             self.padding = Padding::Pss;
         }

@@ -1,11 +1,13 @@
 //! Key URIs: a scheme for each kind of hardware.
 
+pub mod parsec;
 mod part;
 pub mod pkcs11;
 pub mod tpm2;
 
 use std::fmt;
 
+pub use parsec::ParsecUri;
 pub use pkcs11::Pkcs11Uri;
 pub use tpm2::Tpm2Uri;
 
@@ -15,6 +17,7 @@ use crate::error::{Error, Reason, Result};
 pub enum Uri {
     Pkcs11(Box<Pkcs11Uri>),
     Tpm2(Tpm2Uri),
+    Parsec(ParsecUri),
 }
 
 /// Where a URI came from. Data never chooses code: a URI inside a file may not name other files,
@@ -33,7 +36,7 @@ impl Uri {
         let (scheme, rest) = text.split_once(':').ok_or_else(|| {
             Error::new(
                 Reason::InvalidUri,
-                "a key URI begins with its scheme and a colon, such as pkcs11: or tpm2:",
+                "a key URI begins with its scheme and a colon, such as pkcs11:, tpm2: or parsec:",
             )
         })?;
         let is = |known: &str| scheme.eq_ignore_ascii_case(known);
@@ -49,9 +52,12 @@ impl Uri {
         if is(tpm2::OBJECT_SCHEME) {
             return Tpm2Uri::parse_object(rest).map(Self::Tpm2);
         }
+        if is(parsec::SCHEME) {
+            return ParsecUri::parse(rest).map(Self::Parsec);
+        }
         Err(Error::new(
             Reason::InvalidUri,
-            format!("unknown scheme \"{scheme}:\"; this hwkey knows pkcs11: and tpm2:"),
+            format!("unknown scheme \"{scheme}:\"; this hwkey knows pkcs11:, tpm2: and parsec:"),
         ))
     }
 
@@ -60,6 +66,7 @@ impl Uri {
         let named = match &self {
             Self::Pkcs11(uri) => uri.path_attribute(),
             Self::Tpm2(uri) => uri.path_attribute(),
+            Self::Parsec(uri) => uri.path_attribute(),
         };
         match named {
             Some(name) if origin == Origin::File && !allow_paths => Err(Error::new(
@@ -80,6 +87,7 @@ impl fmt::Display for Uri {
         match self {
             Self::Pkcs11(uri) => write!(f, "{uri}"),
             Self::Tpm2(uri) => write!(f, "{uri}"),
+            Self::Parsec(uri) => write!(f, "{uri}"),
         }
     }
 }

@@ -79,7 +79,15 @@ fn parts(text: &str, separator: char, start: usize) -> impl Iterator<Item = (usi
 impl Part<'_> {
     pub fn bytes(&self) -> Result<Vec<u8>> {
         let value = self.value.ok_or_else(|| self.malformed("has no value"))?;
-        let offset = self.position + self.name.len() + 1;
+        self.decoded(value, self.position + self.name.len() + 1)
+    }
+
+    /// What stands in the name's place, where that is a value itself.
+    pub fn own_text(&self) -> Result<String> {
+        self.utf8(self.decoded(self.name, self.position)?)
+    }
+
+    fn decoded(&self, value: &str, offset: usize) -> Result<Vec<u8>> {
         for (index, _) in value.match_indices('%') {
             let digits = value.as_bytes().get(index + 1..index + 3);
             if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
@@ -98,7 +106,11 @@ impl Part<'_> {
     }
 
     pub fn text(&self) -> Result<String> {
-        String::from_utf8(self.bytes()?).map_err(|_| self.malformed("is not UTF-8"))
+        self.utf8(self.bytes()?)
+    }
+
+    fn utf8(&self, bytes: Vec<u8>) -> Result<String> {
+        String::from_utf8(bytes).map_err(|_| self.malformed("is not UTF-8"))
     }
 
     pub fn number(&self) -> Result<u64> {

@@ -11,7 +11,7 @@ use crate::backend::Login;
 use crate::config::Config;
 use crate::encoding::tss2_key::Tss2Key;
 use crate::error::{Error, Reason, Result};
-use crate::key::{Key, NewKey};
+use crate::key::{Key, NewKey, RsaUse};
 use crate::pin::PinSource;
 use crate::uri::Tpm2Uri;
 use crate::uri::tpm2::Tpm2Parent;
@@ -85,7 +85,11 @@ fn template(kind: NewKey) -> Result<Template> {
             Some(curve) => Ok(Template::Ecc { curve }),
             None => Err(unsupported(format!("a key on {curve}"))),
         },
-        NewKey::Rsa { bits, exponent } => match u16::try_from(bits) {
+        NewKey::Rsa {
+            allowed: RsaUse::PssOnly,
+            ..
+        } => Err(unsupported("an RSA-PSS key".into())),
+        NewKey::Rsa { bits, exponent, .. } => match u16::try_from(bits) {
             Ok(bits) if (1024..=4096).contains(&bits) => Ok(Template::Rsa {
                 bits,
                 // Some TPMs take the usual one by this number only.

@@ -1,0 +1,233 @@
+//! Failed questions as errors: what the status means here, and what to do.
+
+use std::io;
+
+use parsec_client::core::interface::requests::{AuthType, ResponseStatus as Status};
+
+use super::identity::Identity;
+use super::providers::there_are;
+use super::service::{Service, Trouble};
+use crate::backend::names::some_of;
+use crate::error::{Error, Reason, system_text};
+
+/// The error for a failed question: `attempted` says what, of which service and with which key.
+#[track_caller]
+pub fn error(attempted: &str, service: &Service, trouble: Trouble) -> Error {
+    let (reason, text) = match trouble {
+        Trouble::Own(error) => return error.within(attempted),
+        Trouble::Status(status) => {
+            let (reason, cure) = meaning(status, service);
+            (reason, format!("{}; {cure}", name(status)))
+        }
+        Trouble::Unreachable(error) => (
+            Reason::ParsecUnavailable,
+            format!("{}; {}", system_text(&error), unreachable(&error, service)),
+        ),
+        Trouble::TimedOut(timeout) => (
+            Reason::ParsecUnavailable,
+            format!(
+                "no answer in {} ms; the service, or the hardware behind it, is busy or hangs ({LOG}); \
+                 parsec-timeout in openssl.cnf, or ?timeout=, allows more",
+                timeout.as_millis()
+            ),
+        ),
+        Trouble::Closed => (
+            Reason::ParsecUnavailable,
+            format!(
+                "the service closed the connection before it answered: it ended while it worked, or its \
+                 [listener] timeout is too short ({LOG})"
+            ),
+        ),
+        Trouble::Nonsense => (
+            Reason::ParsecUnavailable,
+            format!(
+                "what listens at {} does not answer as a Parsec service; correct parsec-endpoint",
+                service.socket().display()
+            ),
+        ),
+    };
+    Error::new(reason, format!("{attempted}: {text}"))
+}
+
+/// The status as the service's log and the Parsec book have it.
+pub fn name(status: Status) -> String {
+    format!("{status:?} ({})", status as u16)
+}
+
+/// Where the service says more.
+const LOG: &str = "journalctl -u parsec";
+
+/// Where it does so of its hardware.
+const MORE: &str = "the service's log says more (journalctl -u parsec; with log_error_details = true in \
+                    [core_settings])";
+
+fn unreachable(error: &io::Error, service: &Service) -> String {
+    let socket = service.socket().display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "the Parsec service is not running (systemctl start parsec), or its socket_path ([listener] in \
+             its config.toml) is another one: then set parsec-endpoint = unix:/path in openssl.cnf"
+        ),
+        io::ErrorKind::ConnectionRefused => format!(
+            "nobody listens there any more: the Parsec service has ended; systemctl restart parsec, and \
+             {LOG} says why"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "user id {} may not use the socket: let it into the directory, by its group or mode (namei -l \
+             {socket} shows who may)",
+            rustix::process::geteuid().as_raw()
+        ),
+        _ => format!("correct parsec-endpoint in openssl.cnf, or start the service ({LOG})"),
+    }
+}
+
+fn meaning(status: Status, service: &Service) -> (Reason, String) {
+    if let Some((reason, cure)) = of_clients(status, service) {
+        return (reason, cure);
+    }
+    let (reason, cure) = of_keys(status)
+        .or_else(|| of_storage(status))
+        .or_else(|| of_protocol(status))
+        .unwrap_or((Reason::TokenFailed, MORE));
+    (reason, cure.to_owned())
+}
+
+/// Who asks, and which provider.
+fn of_clients(status: Status, service: &Service) -> Option<(Reason, String)> {
+    Some(match status {
+        Status::AuthenticationError => (Reason::ParsecRefused, unconfirmed(service.identity())),
+        Status::AuthenticatorNotRegistered
+        | Status::AuthenticatorDoesNotExist
+        | Status::NotAuthenticated => (Reason::ParsecRefused, another_authenticator(service)),
+        Status::ProviderNotRegistered
+        | Status::ProviderDoesNotExist
+        | Status::WrongProviderId
+        | Status::WrongProviderUuid => {
+            let there = service.providers().map(|all| there_are(&all));
+            let there = there.unwrap_or_else(|_| "see [[provider]] in its config.toml".into());
+            let text = format!("the service does not have this provider; {there}");
+            (Reason::NoSuchToken, text)
+        }
+        _ => return None,
+    })
+}
+
+fn unconfirmed(identity: &Identity) -> String {
+    match identity {
+        Identity::Unix => {
+            "the service sees another user id at the socket than the program has: one of them \
+                           runs in a user namespace (a container); let both run in the same one"
+                .into()
+        }
+        Identity::Direct(_) => {
+            "the service does not take this name; correct app= or parsec-app".into()
+        }
+        Identity::JwtSvid(path) => format!(
+            "the token in {} is not one for this service, or has expired; let its agent renew it",
+            path.display()
+        ),
+    }
+}
+
+fn another_authenticator(service: &Service) -> String {
+    let own = service.identity().auth_type();
+    let Ok(offered) = service.authenticators() else {
+        return format!("the service does not know its clients by {own:?}; correct parsec-auth");
+    };
+    let names: Vec<String> = offered.iter().map(|one| format!("{one:?}")).collect();
+    let wanted = offered.iter().find_map(|one| match one {
+        AuthType::UnixPeerCredentials => Some("unix"),
+        AuthType::Direct => Some("direct"),
+        AuthType::JwtSvid => Some("jwt-svid"),
+        _ => None,
+    });
+    format!(
+        "the service knows its clients by {}, not by {own:?}; set parsec-auth = {} in openssl.cnf (each way \
+         has keys of its own), or change auth_type back in the service's config.toml",
+        some_of(&names),
+        wanted.unwrap_or("unix")
+    )
+}
+
+fn of_keys(status: Status) -> Option<(Reason, &'static str)> {
+    Some(match status {
+        Status::PsaErrorDoesNotExist => (
+            Reason::NoSuchKey,
+            "the key was deleted, or the service has lost it; openssl storeutl -noout parsec: lists those \
+             that there are",
+        ),
+        Status::PsaErrorAlreadyExists => (
+            Reason::OperationNotAllowed,
+            "a key of this name is there already; take another name, or delete it (parsec-tool delete-key)",
+        ),
+        Status::PsaErrorNotPermitted => (
+            Reason::OperationNotAllowed,
+            "the key's policy does not allow it; make a key with the use that is wanted",
+        ),
+        Status::PsaErrorNotSupported => (
+            Reason::OperationNotAllowed,
+            "this provider of the service does not have it; hwkey(7) and docs/parsec.md have a table of what \
+             each provider can do",
+        ),
+        Status::PsaErrorInvalidArgument => (
+            Reason::OperationNotAllowed,
+            "the provider does not take this size, curve or digest; docs/parsec.md has a table of what each \
+             provider can do",
+        ),
+        Status::DeprecatedPrimitive => (
+            Reason::OperationNotAllowed,
+            "the service makes no keys this weak; take RSA of 2048 bits or P-256, with SHA-256 (or \
+             allow_deprecated = true in its [core_settings])",
+        ),
+        _ => return None,
+    })
+}
+
+fn of_storage(status: Status) -> Option<(Reason, &'static str)> {
+    Some(match status {
+        Status::KeyInfoManagerError
+        | Status::PsaErrorStorageFailure
+        | Status::PsaErrorDataCorrupt
+        | Status::PsaErrorDataInvalid => (
+            Reason::TokenFailed,
+            "the service can't use its database of keys ([[key_manager]]): look at the rights on its \
+             directory and at the disk (journalctl -u parsec)",
+        ),
+        Status::PsaErrorInsufficientStorage | Status::PsaErrorInsufficientMemory => (
+            Reason::TokenFailed,
+            "the hardware or the disk is full: delete keys that nobody needs (parsec-tool list-keys, \
+             parsec-tool delete-key)",
+        ),
+        Status::BodySizeExceedsLimit => (
+            Reason::TokenFailed,
+            "raise body_len_limit in [core_settings] of the service's config.toml",
+        ),
+        Status::ResponseTooLarge | Status::PsaErrorBufferTooSmall => (
+            Reason::TokenFailed,
+            "raise buffer_size_limit in [core_settings] of the service's config.toml",
+        ),
+        _ => return None,
+    })
+}
+
+fn of_protocol(status: Status) -> Option<(Reason, &'static str)> {
+    Some(match status {
+        Status::ContentTypeNotSupported
+        | Status::AcceptTypeNotSupported
+        | Status::WireProtocolVersionNotSupported
+        | Status::DeserializingBodyFailed
+        | Status::SerializingBodyFailed
+        | Status::OpcodeDoesNotExist
+        | Status::InvalidEncoding
+        | Status::InvalidHeader => (
+            Reason::ParsecUnavailable,
+            "the service is too old, or speaks another version of the protocol; hwkey speaks 1.0 with \
+             Protobuf",
+        ),
+        Status::AdminOperation => (
+            Reason::OperationNotAllowed,
+            "only who is listed in admins ([authenticator]) may do this",
+        ),
+        _ => return None,
+    })
+}
