@@ -8,6 +8,8 @@ deny_version=0.20.2
 kryoptic_version=1.5.4
 # The first is the one for what is tried with one only.
 node_versions=(22.20.0 20.18.0 24.19.0)
+parsec_service_version=1.5.0
+parsec_tool_version=0.7.0
 zig_version=0.17.1
 zigbuild_version=0.24.1
 
@@ -102,6 +104,33 @@ need_pkcs11_provider() {
 
 cached_pkcs11_provider() {
     printf '%s\n' "$cache/pkcs11-provider/pkcs11.so"
+}
+
+# The Parsec service with the three kinds of providers that run on any machine, and its tool. Unoptimised
+# they are built in half the time. Without what debuggers want they are a fifth of the size: the service
+# runs as a user who can't look in here, from a copy for each test.
+need_parsec() {
+    local dir
+    dir=$(cached_parsec)
+    [ ! -x "$dir/bin/parsec-tool" ] || return 0
+    install_parsec parsec-service "$parsec_service_version" --features \
+        "direct-authenticator unix-peer-credentials-authenticator mbed-crypto-provider pkcs11-provider tpm-provider"
+    # The last one: where it is, everything is.
+    install_parsec parsec-tool "$parsec_tool_version"
+}
+
+# install_parsec CRATE VERSION OPTION…
+install_parsec() {
+    local crate=$1 version=$2
+    shift 2
+    env -u CARGO_TARGET_DIR CARGO_PROFILE_DEV_DEBUG=false CARGO_PROFILE_DEV_STRIP=true \
+        cargo install --quiet --locked --debug --force --root "$(cached_parsec)" \
+        "$crate" --version "$version" "$@"
+}
+
+# Its programs are in bin/ below.
+cached_parsec() {
+    printf '%s\n' "$cache/parsec-$parsec_service_version-$parsec_tool_version"
 }
 
 # Debian 12's curl takes no URI; a newer one does.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{Bench, KeyType, Kind};
+use crate::{Bench, KeyType, Kind, Site};
 
 /// An authority with its key in a token: `ca.crt`.
 pub struct Authority {
@@ -38,23 +38,32 @@ impl Authority {
     pub fn party_on(&self, kind: Kind, name: &str, key: KeyType) -> Bench {
         let bench = Bench::on(kind, name);
         bench.token.make_key(key, name, "01");
-        bench
-            .openssl("pkey -in {} -out key.pem", &[&bench.uri(name)])
-            .ok();
-        fs::copy(self.bench.path("ca.crt"), bench.path("ca.crt")).expect("ca.crt");
-        self.certify(&bench, name, name);
+        self.admit(&bench, &bench.uri(name), name);
         bench
     }
 
     /// `cert.pem` for the key `label` and the name `subject`.
     pub fn certify(&self, bench: &Bench, label: &str, subject: &str) {
-        bench
-            .openssl(
+        self.certify_key(bench, &bench.uri(label), subject);
+    }
+
+    /// A machine with the key at `uri` gets `key.pem`, `cert.pem` for the name `subject`, and `ca.crt`.
+    pub fn admit(&self, site: &impl Site, uri: &str, subject: &str) {
+        site.run("openssl".as_ref())
+            .words("pkey -in {} -out key.pem", &[uri])
+            .ok();
+        fs::copy(self.bench.path("ca.crt"), site.path("ca.crt")).expect("ca.crt");
+        self.certify_key(site, uri, subject);
+    }
+
+    fn certify_key(&self, site: &impl Site, uri: &str, subject: &str) {
+        site.run("openssl".as_ref())
+            .words(
                 "req -new -key {} -subj /CN={} -addext subjectAltName=DNS:localhost -out request.pem",
-                &[&bench.uri(label), subject],
+                &[uri, subject],
             )
             .ok();
-        let request = bench.path("request.pem").display().to_string();
+        let request = site.path("request.pem").display().to_string();
         let certificate = self
             .bench
             .openssl(
@@ -62,6 +71,6 @@ impl Authority {
                 &[&request, &self.bench.uri("authority")],
             )
             .ok();
-        fs::write(bench.path("cert.pem"), certificate).expect("cert.pem");
+        fs::write(site.path("cert.pem"), certificate).expect("cert.pem");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{Background, Bench, Run, free_port, shown_subject, wait_for_port, wait_until};
+use crate::{Background, Bench, Run, Site, free_port, shown_subject, wait_for_port, wait_until};
 
 /// A running broker that wants to see certificates.
 pub struct Broker {
@@ -47,14 +47,16 @@ impl Broker {
     }
 
     /// mosquitto_pub or mosquitto_sub, not yet with a certificate.
-    pub fn client(&self, device: &Bench, program: &str, version: &str) -> Run {
+    pub fn client(&self, device: &impl Site, program: &str, version: &str) -> Run {
         let port = self.port.to_string();
-        let run = device.run(program).args(["-h", "localhost", "-p", &port]);
+        let run = device
+            .run(program.as_ref())
+            .args(["-h", "localhost", "-p", &port]);
         run.args(["--cafile", "ca.crt", "--tls-version", version])
     }
 
     /// One client subscribes, another publishes; returns what the first one received.
-    pub fn deliver(&self, device: &Bench, version: &str, message: &str) -> String {
+    pub fn deliver(&self, device: &impl Site, version: &str, message: &str) -> String {
         let topic = format!("topic/{message}");
         let client = |program| {
             let run = self.client(device, program, version);

@@ -99,25 +99,10 @@ pub fn failed_load(bench: &Bench, uri: &str) -> Said {
     Said::by(load(bench, uri))
 }
 
-/// How messages name the token `label`: with its manufacturer and the serial number that
-/// softhsm2-util shows.
+/// How messages name the token `label`: with its manufacturer and serial number.
 pub fn identity(bench: &Bench, label: &str) -> String {
-    let slots = bench
-        .token
-        .tool("softhsm2-util")
-        .args(["--show-slots"])
-        .ok();
-    let mut serial = "";
-    for line in slots.lines() {
-        match line.split_once(':') {
-            Some((name, value)) if name.trim() == "Serial number" => serial = value.trim(),
-            Some((name, value)) if name.trim() == "Label" && value.trim() == label => {
-                return format!("token \"{label}\" (SoftHSM project, serial {serial})");
-            }
-            _ => {}
-        }
-    }
-    panic!("no token {label} in {slots}");
+    let serial = bench.token.serial(label);
+    format!("token \"{label}\" (SoftHSM project, serial {serial})")
 }
 
 /// What must work whatever openssl.cnf says about hwkey: hashing, software keys and their use.

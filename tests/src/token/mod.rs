@@ -105,6 +105,22 @@ impl Token {
         facts
     }
 
+    /// Of the token `label`, as softhsm2-util shows it.
+    pub fn serial(&self, label: &str) -> String {
+        let slots = self.tool("softhsm2-util").arg("--show-slots").ok();
+        let mut serial = "";
+        for line in slots.lines() {
+            match line.split_once(':') {
+                Some((name, value)) if name.trim() == "Serial number" => serial = value.trim(),
+                Some((name, value)) if name.trim() == "Label" && value.trim() == label => {
+                    return serial.to_owned();
+                }
+                _ => {}
+            }
+        }
+        panic!("no token {label} in {slots}");
+    }
+
     /// Lets `group` use what is on the token now, and change nothing.
     pub fn share_with(&self, group: &str) {
         self.hardware.share_with(group);

@@ -6,7 +6,6 @@ use parsec_client::core::interface::operations::psa_key_attributes::{
     Attributes, Lifetime, Policy, Type, UsageFlags,
 };
 use parsec_client::core::interface::operations::{psa_destroy_key, psa_generate_key};
-use parsec_client::core::interface::requests::ProviderId;
 
 use super::find::load;
 use super::policy::hash;
