@@ -63,6 +63,11 @@ impl Hardware {
             .fold(run, |run, (name, value)| run.env(name, value))
     }
 
+    pub fn move_token(&self, from: &str, to: &str) {
+        let dir = self.token.as_ref().expect("a token").dir();
+        std::fs::rename(dir.join(from), dir.join(to)).expect("a token's files");
+    }
+
     /// What its `[[provider]]` says besides its key_info_manager.
     pub fn provider_lines(&self, provider: ParsecProvider) -> String {
         match provider {

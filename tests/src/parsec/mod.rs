@@ -122,6 +122,15 @@ impl Parsec {
         self.hardware.tpm.as_ref().expect("a TPM provider")
     }
 
+    /// Takes away what the token of its PKCS#11 provider holds.
+    pub fn take_token_away(&self) {
+        self.hardware.move_token("tokens", "away");
+    }
+
+    pub fn bring_token_back(&self) {
+        self.hardware.move_token("away", "tokens");
+    }
+
     fn config(&self) -> String {
         let mut config = format!(
             "[core_settings]\nidle_listener_sleep_duration = 1\nlog_level = \"info\"\nlog_error_details = true\n\
@@ -182,6 +191,16 @@ impl Parsec {
     pub fn tool_at(&self, provider: ParsecProvider, arguments: &str, values: &[&str]) -> Run {
         let arguments = format!("--provider {} {arguments}", provider as u8);
         self.tool(&arguments, values)
+    }
+
+    /// Makes a key that parsec-tool does not make (src/bin/parsec_key.rs).
+    pub fn make_key(&self, provider: ParsecProvider, name: &str, policy: &str) {
+        let number = (provider as u8).to_string();
+        let endpoint = format!("unix:{}", self.socket().display());
+        self.run(helper("parsec_key"))
+            .env("PARSEC_SERVICE_ENDPOINT", endpoint)
+            .args([&number, name, policy])
+            .ok();
     }
 
     /// A program in this directory, with this openssl.cnf.

@@ -86,6 +86,7 @@ fn meaning(status: Status, service: &Service) -> (Reason, String) {
         return (reason, cure);
     }
     let (reason, cure) = of_keys(status)
+        .or_else(|| of_hardware(status))
         .or_else(|| of_storage(status))
         .or_else(|| of_protocol(status))
         .unwrap_or((Reason::TokenFailed, MORE));
@@ -183,6 +184,23 @@ fn of_keys(status: Status) -> Option<(Reason, &'static str)> {
     })
 }
 
+fn of_hardware(status: Status) -> Option<(Reason, &'static str)> {
+    Some(match status {
+        // What the TPM provider makes of codes of tss2 (parsec, providers/tpm/utils.rs).
+        Status::InvalidEncoding => (
+            Reason::TokenFailed,
+            "the TPM provider says so when it has lost its TPM; when that is there again it takes systemctl \
+             restart parsec (journalctl -u parsec has the code of tss2)",
+        ),
+        Status::PsaErrorCommunicationFailure | Status::PsaErrorHardwareFailure => (
+            Reason::TokenFailed,
+            "the provider has lost its hardware, or that refused: journalctl -u parsec says why (more with \
+             log_error_details = true in [core_settings]); when it is there again, systemctl restart parsec",
+        ),
+        _ => return None,
+    })
+}
+
 fn of_storage(status: Status) -> Option<(Reason, &'static str)> {
     Some(match status {
         Status::KeyInfoManagerError
@@ -218,7 +236,6 @@ fn of_protocol(status: Status) -> Option<(Reason, &'static str)> {
         | Status::DeserializingBodyFailed
         | Status::SerializingBodyFailed
         | Status::OpcodeDoesNotExist
-        | Status::InvalidEncoding
         | Status::InvalidHeader => (
             Reason::ParsecUnavailable,
             "the service is too old, or speaks another version of the protocol; hwkey speaks 1.0 with \

@@ -37,9 +37,11 @@ pub struct ParsecKey {
 /// When the name was last seen to be that of the same key.
 pub struct Confirmed {
     start: Instant,
-    /// Milliseconds since the start.
+    /// Milliseconds since the start, or [`NEVER`].
     last: AtomicU64,
 }
+
+const NEVER: u64 = u64::MAX;
 
 /// For how long: a key that somebody deletes and makes anew under its name is another one.
 const CONFIRMED_FOR: Duration = Duration::from_secs(1);
@@ -53,13 +55,23 @@ impl Confirmed {
     }
 
     fn is_fresh(&self) -> bool {
-        let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
-        self.start.elapsed().saturating_sub(last) < CONFIRMED_FOR
+        let last = self.last.load(Ordering::Relaxed);
+        let age = || {
+            self.start
+                .elapsed()
+                .saturating_sub(Duration::from_millis(last))
+        };
+        last != NEVER && age() < CONFIRMED_FOR
+    }
+
+    /// The next use has to look first.
+    fn expire(&self) {
+        self.last.store(NEVER, Ordering::Relaxed);
     }
 
     fn renew(&self) {
         let elapsed = self.start.elapsed().as_millis();
-        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        let elapsed = u64::try_from(elapsed).unwrap_or(NEVER);
         self.last.store(elapsed, Ordering::Relaxed);
     }
 }
@@ -90,6 +102,9 @@ impl ParsecKey {
             trouble,
             Trouble::Status(ResponseStatus::PsaErrorDoesNotExist)
         );
+        if is_missing {
+            self.confirmed.expire();
+        }
         let error = self.service.failed(|| self.attempted(what))(trouble);
         let now = self.service.identity().user();
         match (is_missing, self.user, now) {
