@@ -1,6 +1,7 @@
 //! From a URI to the key, and all that an application has.
 
 use parsec_client::core::interface::operations::list_keys::KeyInfo;
+use parsec_client::core::interface::operations::psa_key_attributes::Attributes;
 use parsec_client::core::interface::requests::ProviderId;
 
 use super::key::{Confirmed, ParsecKey, export};
@@ -66,7 +67,7 @@ fn one(
 ) -> Result<Vec<Found>> {
     let mut hits = keys.all.iter().filter(|key| key.name == name);
     let Some(hit) = hits.next() else {
-        return Err(missing(service, uri, name, keys));
+        return Err(missing(service, name, keys));
     };
     let others: Vec<String> = hits.map(title_of).collect();
     if !others.is_empty() {
@@ -94,7 +95,7 @@ fn title_of(key: &KeyInfo) -> String {
     format!("the {}", title(key.provider_id))
 }
 
-fn missing(service: &Service, uri: &ParsecUri, name: &str, keys: &Keys) -> Error {
+fn missing(service: &Service, name: &str, keys: &Keys) -> Error {
     let attempted = format!("looking for key \"{name}\" on {service}");
     // Maybe there is no such provider at all.
     if let Some(provider) = keys.provider {
@@ -119,16 +120,12 @@ fn missing(service: &Service, uri: &ParsecUri, name: &str, keys: &Keys) -> Error
     Error::new(
         Reason::NoSuchKey,
         format!(
-            "{attempted}: nothing matches; {}{}. Keys belong to who made them: others have others \
-             (app=, auth=, the user)",
+            "{attempted}: nothing matches; {}{} (keys belong to who made them: app=, auth=, the user)",
             listed("there is", "there are", "no key", &names),
             place.unwrap_or_default(),
         ),
     )
-    .and(match uri.app.is_none() && names.is_empty() {
-        true => "parsec-tool create-ecc-key makes one",
-        false => "parsec-tool list-keys shows all",
-    })
+    .and("parsec-tool list-keys shows them, parsec-tool create-ecc-key makes one")
 }
 
 /// `"device" (tpm)`.
@@ -168,14 +165,28 @@ fn all(service: &Service, uri: &ParsecUri, keys: &Keys, wanted: Wanted) -> Resul
         .map(|key| Found::Name {
             uri: uri_of(uri, key).to_string(),
             description: format!(
-                "{}, {} bit, {}, {}",
-                key.attributes.key_type,
-                key.attributes.bits,
+                "{}, {}, {}",
+                what(&key.attributes),
                 Policy::from(key.attributes),
                 title(key.provider_id)
             ),
         })
         .collect())
+}
+
+fn what(attributes: &Attributes) -> String {
+    let (kind, has_private) = match Kind::of(attributes) {
+        Ok(known) => known,
+        Err(_) => return format!("{}, {} bit", attributes.key_type, attributes.bits),
+    };
+    let key = match has_private {
+        true => "key",
+        false => "public key",
+    };
+    match kind {
+        Kind::Ec(curve) => format!("EC {key} on {curve}"),
+        Kind::Rsa | Kind::RsaPss => format!("RSA {key}, {} bit", attributes.bits),
+    }
 }
 
 /// What finds this key again, for who finds it now.

@@ -86,8 +86,9 @@ fn refuse_second(service: &Service, new: &KeyInfo, attempted: &str) -> Result<()
         Reason::OperationNotAllowed,
         format!(
             "{attempted}: the {} has a key of this name; take another name, or delete that key first: \
-             parsec-tool delete-key --key-name {}",
+             parsec-tool --provider {} delete-key --key-name {}",
             title(there.provider_id),
+            there.provider_id as u8,
             there.name
         ),
     ))
