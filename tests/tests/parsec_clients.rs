@@ -207,34 +207,65 @@ both(one, other)";
     script(&parsec, then, &key, "cert.pem").ok();
 }
 
-#[test]
-fn a_service_that_hangs_up_ends_no_program() {
-    let parsec = Parsec::new(&[MbedCrypto]);
-    parsec.tool("create-ecc-key --key-name device", &[]).ok();
-    let (key, certificate) = parsec.self_signed("parsec:device", "device");
-    // Who hangs up before a request was written raises SIGPIPE, where that is not turned off.
-    let hanging_up = "
+/// Servers in the place of the service's: `replaced(what)` is a listener there that does `what` with each
+/// connection.
+const REPLACED: &str = "
 import os, signal, socket, threading
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 one, other = with_key(server()), with_key(client())
 both(one, other)
 path = os.environ['SOCKET']
-os.rename(path, path + '.real')
-listener = socket.socket(socket.AF_UNIX)
-listener.bind(path)
-listener.listen()
-def hang_up():
-    while True:
-        peer, _ = listener.accept()
-        peer.shutdown(socket.SHUT_RD)
-        peer.close()
-threading.Thread(target=hang_up, daemon=True).start()
+def replaced(what):
+    os.rename(path, path + '.real')
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    def serve():
+        while True:
+            what(listener.accept()[0])
+    threading.Thread(target=serve, daemon=True).start()
+def brought_back():
+    os.rename(path + '.real', path)
+";
+
+/// Runs such a script with the key `device`.
+#[track_caller]
+fn with_replaced_service(then: &str) {
+    let parsec = Parsec::new(&[MbedCrypto]);
+    parsec.tool("create-ecc-key --key-name device", &[]).ok();
+    let (key, certificate) = parsec.self_signed("parsec:device", "device");
+    let run = script(&parsec, &format!("{REPLACED}{then}"), &key, &certificate);
+    let printed = run.env("SOCKET", parsec.socket()).ok();
+    assert_eq!(printed, "signed\n");
+}
+
+#[test]
+fn a_service_that_hangs_up_ends_no_program() {
+    // Who does so before a request was written raises SIGPIPE, where that is not turned off.
+    with_replaced_service(
+        "
+def hang_up(peer):
+    peer.shutdown(socket.SHUT_RD)
+    peer.close()
+replaced(hang_up)
 for _ in range(20):
     refused(one, other)
-os.rename(path + '.real', path)
+brought_back()
 both(one, other)
-print('and works anew')";
-    let run = script(&parsec, hanging_up, &key, &certificate);
-    let printed = run.env("SOCKET", parsec.socket()).ok();
-    assert_eq!(printed, "and works anew\n");
+print('signed')",
+    );
+}
+
+#[test]
+fn a_service_that_starts_anew_in_the_middle_of_a_request_is_asked_again() {
+    with_replaced_service(
+        "
+def start_anew(peer):
+    peer.recv(1)
+    brought_back()
+    peer.close()
+replaced(start_anew)
+both(one, other)
+print('signed')",
+    );
 }
