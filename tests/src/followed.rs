@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::{Card, Finished, Run, Tpm, free_port, module, named_nodes};
+use crate::{Card, Finished, Parsec, Run, Tpm, free_port, module, named_nodes};
 
 /// The tree.
 pub fn repository() -> PathBuf {
@@ -29,6 +29,9 @@ fn blocks(page: &str) -> impl Iterator<Item = &str> {
 
 /// How pages reach a TPM in software.
 const TPM_OF_PAGES: &str = "swtpm:host=127.0.0.1,port=2321";
+
+/// Where pages have a Parsec service.
+const SOCKET_OF_PAGES: &str = "/run/parsec/parsec.sock";
 
 /// What the scripts begin with: the end of all servers, and waiting for what a reader sees by eye.
 const PRELUDE: &str = r#"
@@ -114,6 +117,16 @@ impl Followed {
         let text = text.replace(TPM_OF_PAGES, &tpm.direct_tcti());
         let blocks: Vec<&str> = blocks(&text).collect();
         Self::through(Run::new("bash"), "", &blocks, ports, waits)
+    }
+
+    /// The same, with this service at the place of the usual one.
+    pub fn with_parsec(name: &str, parsec: &Parsec, ports: &[&str]) -> Self {
+        let text = page(name);
+        assert!(text.contains(SOCKET_OF_PAGES), "{name}");
+        let text = text.replace(SOCKET_OF_PAGES, parsec.socket().to_str().unwrap());
+        let blocks: Vec<&str> = blocks(&text).collect();
+        let tools = format!("PATH={}:$PATH\n", parsec.path("").display());
+        Self::through(Run::new("bash"), &tools, &blocks, ports, &[])
     }
 
     fn through(

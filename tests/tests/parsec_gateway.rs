@@ -1,7 +1,5 @@
 //! The device flow with keys that parsec-tool makes, in each kind of provider.
 
-use std::fs;
-
 use hwkey_tests::{Authority, Broker, KeyType, Parsec, ParsecProvider, Said, Site, script};
 
 const VERSIONS: [&str; 2] = ["tlsv1.2", "tlsv1.3"];
@@ -42,12 +40,7 @@ fn an_rsa_key_of_parsec_tool_serves_tls_12_and_tls_13_is_told_what_to_do() {
         ] {
             assert!(refused.contains(text), "{text}: {refused}");
         }
-        let section = "[openssl_init]\n";
-        let conf = device.conf().text();
-        let conf = conf.replace(section, &format!("{section}ssl_conf = ssl\n"));
-        let only_12 = "[ssl]\nsystem_default = tls\n[tls]\nMaxProtocol = TLSv1.2\n\
-                       SignatureAlgorithms = RSA+SHA256\n";
-        fs::write(device.path("openssl.cnf"), conf + only_12).unwrap();
+        device.configure_tls("MaxProtocol = TLSv1.2\nSignatureAlgorithms = RSA+SHA256\n");
         assert_eq!(handshake("TLSv1_2").ok(), "TLSv1.2\n");
     }
 }

@@ -98,6 +98,11 @@ fn what_a_provider_does_not_make_is_refused_and_leaves_nothing_behind() {
         ),
         (Tpm, P521, &["loading key \"new\"", "TPM provider"]),
         (
+            Pkcs11,
+            RSA_PSS,
+            &["PsaErrorNotSupported (1134)", "docs/parsec.md"],
+        ),
+        (
             MbedCrypto,
             "-algorithm RSA -pkeyopt rsa_keygen_pubexp:3",
             &["Parsec makes them with 65537"],

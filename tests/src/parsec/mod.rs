@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::kept::Kept;
-use crate::{Conf, Run, Site, Steps, helper, wait_until};
+use crate::{Conf, Finished, Run, Site, Steps, helper, wait_until};
 use hardware::Hardware;
 
 pub use hardware::ParsecProvider;
@@ -174,6 +174,16 @@ impl Parsec {
         fs::write(self.path("openssl.cnf"), conf.text()).expect("openssl.cnf");
     }
 
+    /// The usual one, with these lines for all that is done with TLS.
+    pub fn configure_tls(&self, lines: &str) {
+        let begin = "[openssl_init]\n";
+        let text = self.conf().text();
+        assert!(text.contains(begin), "{text}");
+        let text = text.replace(begin, &format!("{begin}ssl_conf = ssl\n"));
+        let text = format!("{text}[ssl]\nsystem_default = tls\n[tls]\n{lines}");
+        fs::write(self.path("openssl.cnf"), text).expect("openssl.cnf");
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -194,13 +204,20 @@ impl Parsec {
     }
 
     /// Makes a key that parsec-tool does not make (src/bin/parsec_key.rs).
+    #[track_caller]
     pub fn make_key(&self, provider: ParsecProvider, name: &str, policy: &str) {
+        let made = self.may_make_key(provider, name, policy);
+        assert!(made.ok, "{}", made.all());
+    }
+
+    /// The same of one that a provider may not make.
+    pub fn may_make_key(&self, provider: ParsecProvider, name: &str, policy: &str) -> Finished {
         let number = (provider as u8).to_string();
         let endpoint = format!("unix:{}", self.socket().display());
         self.run(helper("parsec_key"))
             .env("PARSEC_SERVICE_ENDPOINT", endpoint)
             .args([&number, name, policy])
-            .ok();
+            .finish()
     }
 
     /// A program in this directory, with this openssl.cnf.

@@ -16,7 +16,7 @@ use crate::backend::Found;
 use crate::config::Config;
 use crate::digest::Digest;
 use crate::error::{Error, Reason, Result};
-use crate::key::{Curve, Key, NewKey, RsaUse};
+use crate::key::{Curve, Input, Key, NewKey, PublicKey, RsaUse, Scheme};
 use crate::uri::ParsecUri;
 
 /// Makes a key under the name that `uri` has, for signatures, in the provider that it names or the
@@ -58,20 +58,42 @@ pub fn generate(config: &Config, uri: &ParsecUri, kind: NewKey) -> Result<Key> {
             false => error,
         }
     })?;
-    match load(&service, uri, &key) {
-        Ok(Found::Key(key)) => Ok(key),
-        // What can't be read back is of no use, and would be in the way of the next attempt.
-        outcome => {
-            let question = || psa_destroy_key::Operation {
-                key_name: key.name.clone(),
-            };
-            if let Err(trouble) = service.ask(provider, || question().into()) {
-                log::warn!("{attempted}: deleting it again failed: {trouble:?}");
-            }
-            let unusable = Error::new(Reason::Internal, "the new key is none");
-            Err(outcome.err().unwrap_or(unusable).within(&attempted))
+    usable(&service, uri, &key).map_err(|error| {
+        // It would be in the way of the next attempt.
+        let question = || psa_destroy_key::Operation {
+            key_name: key.name.clone(),
+        };
+        if let Err(trouble) = service.ask(provider, || question().into()) {
+            log::warn!("{attempted}: deleting it again failed: {trouble:?}");
         }
-    }
+        error.within(&attempted)
+    })
+}
+
+/// The new key, if it can be read back, and signs: providers make keys that they can't use (P-521 in TPMs,
+/// RSA-PSS in TPMs and tokens).
+fn usable(service: &Service, uri: &ParsecUri, new: &KeyInfo) -> Result<Key> {
+    let Found::Key(key) = load(service, uri, new)? else {
+        return Err(Error::new(Reason::Internal, "the new key is none"));
+    };
+    let digest = key.default_digest();
+    let scheme = match key.public() {
+        PublicKey::Rsa {
+            allowed: RsaUse::PssOnly,
+            ..
+        } => Scheme::RsaPss {
+            digest,
+            mgf1: digest,
+            salt: digest.size(),
+        },
+        PublicKey::Rsa { .. } => Scheme::RsaPkcs1 {
+            digest: Some(digest),
+        },
+        _ => Scheme::Ecdsa,
+    };
+    let mut signature = vec![0; 2 * key.public().bits().div_ceil(8)];
+    key.sign(&scheme, Input::Data(&digest.hash(b"")), &mut signature)?;
+    Ok(key)
 }
 
 /// Providers that share a key_manager share the names in it, too: the second key would be the end of the
