@@ -75,7 +75,7 @@ impl Log for Logger {
             "psa_crypto",
         ];
         let repeats = |library: &&str| metadata.target().starts_with(*library);
-        metadata.level() <= log::max_level() && !REPEATING.iter().any(|library| repeats(&library))
+        metadata.level() <= log::max_level() && !REPEATING.iter().any(repeats)
     }
 
     fn log(&self, record: &Record<'_>) {

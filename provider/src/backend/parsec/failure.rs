@@ -64,10 +64,11 @@ const MORE: &str = "the service's log says more (journalctl -u parsec; with log_
 fn unreachable(error: &io::Error, service: &Service) -> String {
     let socket = service.socket().display();
     match error.kind() {
-        io::ErrorKind::NotFound => format!(
+        io::ErrorKind::NotFound => {
             "the Parsec service is not running (systemctl start parsec), or its socket_path ([listener] in \
              its config.toml) is another one: then set parsec-endpoint = unix:/path in openssl.cnf"
-        ),
+                .into()
+        }
         io::ErrorKind::ConnectionRefused => format!(
             "nobody listens there any more: the Parsec service has ended; systemctl restart parsec, and \
              {LOG} says why"
