@@ -249,3 +249,42 @@ fn of_protocol(status: Status) -> Option<(Reason, &'static str)> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::uri::ParsecUri;
+
+    /// One that does not run.
+    fn service() -> Service {
+        let uri = ParsecUri::parse("k?auth=unix&socket=/hwkey-none/parsec.sock").unwrap();
+        Service::of(&Config::default(), &uri).unwrap()
+    }
+
+    #[test]
+    fn every_status_is_told_by_its_name_with_what_to_do() {
+        let service = service();
+        let numbers = (1..=22).chain(1132..=1153);
+        for number in numbers {
+            let Ok(status) = Status::try_from(number) else {
+                continue;
+            };
+            let error = error("signing", &service, Trouble::Status(status));
+            let start = format!("signing: {status:?} ({number}); ");
+            let cure = error.message().strip_prefix(&start).unwrap();
+            assert!(cure.len() > 20, "{error}");
+            // OpenSSL keeps 1,024 bytes.
+            assert!(error.message().len() < 600, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_socket_that_is_not_there_is_told_with_what_to_start() {
+        let service = service();
+        let error = service.keys().map_err(service.failed(|| "listing".into()));
+        let error = error.unwrap_err();
+        assert_eq!(error.reason(), Reason::ParsecUnavailable);
+        assert!(error.message().contains("systemctl start parsec"));
+    }
+}

@@ -330,3 +330,98 @@ fn digest(wanted: Hash) -> Option<Digest> {
     let mut all = Digest::ALL.iter().copied();
     all.find(|digest| hash(*digest) == wanted)
 }
+
+#[cfg(test)]
+mod tests {
+    use parsec_client::core::interface::operations::psa_key_attributes::{
+        Lifetime, Policy as PsaPolicy, Type, UsageFlags,
+    };
+
+    use super::*;
+
+    fn policy(algorithm: impl Into<Algorithm>) -> Policy {
+        let mut usage_flags = UsageFlags::default();
+        usage_flags
+            .set_sign_hash()
+            .set_verify_hash()
+            .set_decrypt()
+            .set_derive();
+        Policy(Attributes {
+            lifetime: Lifetime::Persistent,
+            key_type: Type::RsaKeyPair,
+            bits: 2048,
+            policy: PsaPolicy {
+                usage_flags,
+                permitted_algorithms: algorithm.into(),
+            },
+        })
+    }
+
+    fn ecdsa(hash_alg: SignHash) -> Policy {
+        policy(AsymmetricSignature::Ecdsa { hash_alg })
+    }
+
+    #[test]
+    fn ecdsa_goes_with_the_digest_of_the_policy_or_with_that_of_the_length() {
+        let only = ecdsa(Hash::Sha3_256.into());
+        let any = ecdsa(SignHash::Any);
+        let alg = |policy: &Policy, length: usize| {
+            let plan = policy.plan(&Scheme::Ecdsa, Input::Data(&vec![7; length]));
+            plan.map(|plan| hash_of(plan.alg))
+        };
+        assert_eq!(alg(&only, 32).unwrap(), Some(Hash::Sha3_256.into()));
+        assert_eq!(alg(&any, 32).unwrap(), Some(Hash::Sha256.into()));
+        assert_eq!(alg(&any, 64).unwrap(), Some(Hash::Sha512.into()));
+        assert!(alg(&only, 48).is_err() && alg(&any, 33).is_err());
+    }
+
+    #[test]
+    fn a_policy_for_a_digest_that_hwkey_does_not_know_allows_none_of_the_others() {
+        let policy = ecdsa(Hash::Ripemd160.into());
+        let error = policy.allow(Some(Digest::Sha256)).unwrap_err();
+        assert!(error.message().contains("Ripemd160"), "{error}");
+    }
+
+    #[test]
+    fn pss_takes_one_digest_and_its_length() {
+        let policy = policy(AsymmetricSignature::RsaPss {
+            hash_alg: SignHash::Any,
+        });
+        let plan = |mgf1: Digest, salt: usize| {
+            let digest = Digest::Sha256;
+            let scheme = Scheme::RsaPss { digest, mgf1, salt };
+            policy.plan(&scheme, Input::Data(&[7; 32]))
+        };
+        assert!(plan(Digest::Sha256, 32).is_ok());
+        assert!(plan(Digest::Sha256, 222).is_err());
+        assert!(plan(Digest::Sha1, 32).is_err());
+        assert!(policy.is_pss());
+    }
+
+    #[test]
+    fn labels_are_those_that_the_provider_takes() {
+        let policy = policy(AsymmetricEncryption::RsaOaep {
+            hash_alg: Hash::Sha256,
+        });
+        let takes = |label: &[u8], provider| {
+            let how = Decryption::Oaep {
+                digest: Digest::Sha256,
+                label: label.to_vec(),
+            };
+            policy.unwrapping(&how, provider).is_ok()
+        };
+        for provider in [ProviderId::MbedCrypto, ProviderId::Tpm, ProviderId::Pkcs11] {
+            assert!(takes(b"", provider));
+        }
+        assert!(takes(b"key", ProviderId::MbedCrypto));
+        assert!(takes(b"key\0", ProviderId::Tpm) && !takes(b"key", ProviderId::Tpm));
+        assert!(!takes(b"k\0y\0", ProviderId::Tpm) && !takes(b"key\0", ProviderId::Pkcs11));
+    }
+
+    #[test]
+    fn each_digest_has_a_name_of_its_own_in_psa() {
+        for one in Digest::ALL {
+            assert_eq!(digest(hash(*one)), Some(*one));
+        }
+    }
+}
