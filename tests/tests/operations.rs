@@ -94,7 +94,11 @@ fn a_key_is_made_only_where_a_uri_says() {
     for (options, reason, part) in [
         ("EC", "parameter not supported", "ec_paramgen_curve"),
         ("EC -pkeyopt group:SM2", "key type not supported", "SM2"),
-        ("RSA-PSS", "key type not supported", "RSA-PSS"),
+        (
+            "RSA-PSS",
+            "operation not allowed for the key",
+            "hwkey_uri:tpm2:",
+        ),
         ("ED25519", "key type not supported", "ED25519"),
         (
             "RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:3",

@@ -144,3 +144,23 @@ pub fn random(config: &Config, bytes: &mut [u8]) -> Result<()> {
     bytes.copy_from_slice(&made);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_no_tpm_has_are_refused_before_one_is_asked() {
+        let rsa = |bits, allowed| {
+            template(NewKey::Rsa {
+                bits,
+                exponent: None,
+                allowed,
+            })
+        };
+        assert!(rsa(2048, RsaUse::Any).is_ok());
+        assert!(rsa(512, RsaUse::Any).is_err());
+        let error = rsa(2048, RsaUse::PssOnly).unwrap_err();
+        assert!(error.message().contains("an RSA-PSS key"), "{error}");
+    }
+}
