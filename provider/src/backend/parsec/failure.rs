@@ -168,8 +168,8 @@ fn of_keys(status: Status) -> Option<(Reason, &'static str)> {
         ),
         Status::PsaErrorNotSupported => (
             Reason::OperationNotAllowed,
-            "this provider of the service does not have it; hwkey(7) and docs/parsec.md have a table of what \
-             each provider can do",
+            "this provider of the service does not have it; docs/parsec.md has a table of what each provider \
+             can do",
         ),
         Status::PsaErrorInvalidArgument => (
             Reason::OperationNotAllowed,

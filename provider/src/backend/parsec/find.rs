@@ -9,7 +9,7 @@ use super::policy::Policy;
 use super::providers::{kind, named, there_are, title};
 use super::public::Kind;
 use super::service::Service;
-use crate::backend::names::{listed, some_of};
+use crate::backend::names::listed;
 use crate::backend::{Found, Query, Wanted};
 use crate::config::Config;
 use crate::error::{Error, Reason, Result};
@@ -158,7 +158,6 @@ fn all(service: &Service, uri: &ParsecUri, keys: &Keys, wanted: Wanted) -> Resul
             ),
         ));
     }
-    log::debug!("{service} has {}", some_of(&names));
     Ok(keys
         .all
         .iter()

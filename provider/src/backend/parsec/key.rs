@@ -132,7 +132,9 @@ impl ParsecKey {
     }
 
     fn confirm(&self, what: &str) -> Result<()> {
-        if self.confirmed.is_fresh() {
+        // The same name is another key for another user.
+        let is_same_client = self.service.identity().user() == self.user;
+        if self.confirmed.is_fresh() && is_same_client {
             return Ok(());
         }
         let exported = export(&self.service, self.provider, &self.name);
@@ -152,36 +154,6 @@ impl ParsecKey {
     fn refused(&self, what: &str) -> impl Fn(Error) -> Error + use<'_> {
         let attempted = self.attempted(what);
         move |error| error.within(&attempted)
-    }
-
-    fn decrypt_as(&self, how: &Decryption, input: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-        const WHAT: &str = "decrypting";
-        let unwrapping = self.policy.unwrapping(how, self.provider);
-        let unwrapping = unwrapping.map_err(self.refused(WHAT))?;
-        let question = || {
-            psa_asymmetric_decrypt::Operation {
-                key_name: self.name.clone(),
-                alg: unwrapping.alg,
-                ciphertext: input.to_vec().into(),
-                salt: unwrapping.salt.clone().map(Zeroizing::new),
-            }
-            .into()
-        };
-        self.confirm(WHAT)?;
-        match self.service.ask(self.provider, question) {
-            Ok(NativeResult::PsaAsymmetricDecrypt(decrypted)) => Ok(decrypted.plaintext),
-            Ok(_) => Err(self.failed(WHAT, Trouble::Nonsense)),
-            Err(Trouble::Status(status)) if tells_of_padding(status) => Err(Error::new(
-                Reason::InvalidData,
-                format!(
-                    "{}; the data was not encrypted for this key, or with another padding (providers say \
-                     CommunicationFailure of that, too)",
-                    super::failure::name(status)
-                ),
-            )
-            .within(&self.attempted(WHAT))),
-            Err(trouble) => Err(self.failed(WHAT, trouble)),
-        }
     }
 }
 
@@ -290,7 +262,33 @@ impl HardwareKey for ParsecKey {
     }
 
     fn decrypt(&self, how: &Decryption, input: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-        self.decrypt_as(how, input)
+        const WHAT: &str = "decrypting";
+        let unwrapping = self.policy.unwrapping(how, self.provider);
+        let unwrapping = unwrapping.map_err(self.refused(WHAT))?;
+        let question = || {
+            psa_asymmetric_decrypt::Operation {
+                key_name: self.name.clone(),
+                alg: unwrapping.alg,
+                ciphertext: input.to_vec().into(),
+                salt: unwrapping.salt.clone().map(Zeroizing::new),
+            }
+            .into()
+        };
+        self.confirm(WHAT)?;
+        match self.service.ask(self.provider, question) {
+            Ok(NativeResult::PsaAsymmetricDecrypt(decrypted)) => Ok(decrypted.plaintext),
+            Ok(_) => Err(self.failed(WHAT, Trouble::Nonsense)),
+            Err(Trouble::Status(status)) if tells_of_padding(status) => Err(Error::new(
+                Reason::InvalidData,
+                format!(
+                    "{}; the data was not encrypted for this key, or with another padding (providers say \
+                     CommunicationFailure of that, too)",
+                    super::failure::name(status)
+                ),
+            )
+            .within(&self.attempted(WHAT))),
+            Err(trouble) => Err(self.failed(WHAT, trouble)),
+        }
     }
 
     fn decrypts_raw(&self) -> bool {
