@@ -302,8 +302,10 @@ fn of_hardware() -> String {
 
 /// The way to the service.
 fn of_the_way(parsec: &Parsec) -> String {
+    let message = parsec.path("message").display().to_string();
+    let mut said = load(parsec, &format!("parsec:device?socket={message}"));
     parsec.signal("STOP");
-    let mut said = load(parsec, "parsec:device?timeout=200");
+    said += &load(parsec, "parsec:device?timeout=200");
     parsec.signal("CONT");
     let directory = parsec.socket_directory();
     fs::set_permissions(&directory, Permissions::from_mode(0o700)).unwrap();

@@ -1,6 +1,9 @@
 //! Failed questions as errors: what the status means here, and what to do.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 
 use parsec_client::core::interface::requests::{AuthType, ResponseStatus as Status};
 
@@ -69,6 +72,9 @@ fn unreachable(error: &io::Error, service: &Service) -> String {
              its config.toml) is another one: then set parsec-endpoint = unix:/path in openssl.cnf"
                 .into()
         }
+        io::ErrorKind::ConnectionRefused if !is_socket(service.socket()) => {
+            format!("{socket} is no socket; correct parsec-endpoint in openssl.cnf")
+        }
         io::ErrorKind::ConnectionRefused => format!(
             "nobody listens there any more: the Parsec service has ended; systemctl restart parsec, and \
              {LOG} says why"
@@ -80,6 +86,10 @@ fn unreachable(error: &io::Error, service: &Service) -> String {
         ),
         _ => format!("correct parsec-endpoint in openssl.cnf, or start the service ({LOG})"),
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
 fn meaning(status: Status, service: &Service) -> (Reason, String) {
