@@ -325,7 +325,7 @@ fn of_the_way(parsec: &Parsec) -> String {
     said
 }
 
-/// Says the same as its clients.
+/// Says the same to all its clients, until they hang up.
 const ECHO: &str = "
 import os, socket, sys
 listener = socket.socket(socket.AF_UNIX)
@@ -335,4 +335,5 @@ os.rename(sys.argv[1] + '.new', sys.argv[1])
 while True:
     peer = listener.accept()[0]
     peer.sendall(b'SSH-2.0-OpenSSH_9.2 is what this is, and nothing else\\r\\n')
+    while peer.recv(4096): pass
     peer.close()";

@@ -2,6 +2,7 @@
 //! the same process goes on with the same key.
 
 use std::fs::{self, Permissions};
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
@@ -240,12 +241,12 @@ fn what_is_no_parsec_service_is_told_from_one() {
     fs::remove_file(parsec.socket()).unwrap();
     let listener = UnixListener::bind(parsec.socket()).unwrap();
     let server = std::thread::spawn(move || {
-        use std::io::{Read, Write};
         let (mut client, _) = listener.accept().unwrap();
-        let _ = client.read(&mut [0; 64]);
-        // Who knows what it is may hang up at once.
-        let _ =
-            client.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n0123456789");
+        client
+            .write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n0123456789")
+            .unwrap();
+        // Until it hangs up: who leaves what was sent unread resets the connection.
+        let _ = client.read_to_end(&mut Vec::new());
     });
     let load = parsec.openssl("pkey -in parsec:device -noout", &[]);
     Said::by(load).names(
