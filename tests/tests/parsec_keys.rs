@@ -184,6 +184,54 @@ fn pkcs1_decrypts_and_a_wrong_padding_is_no_error_that_tells() {
     }
 }
 
+/// Loads the keys of two files, forks two workers, and prints what each of them makes of one ciphertext with
+/// each key.
+const WORKERS: &str = "
+import ctypes, ctypes.util, os, sys
+crypto = ctypes.CDLL('libcrypto.so.3')
+def function(name, result=ctypes.c_void_p):
+    found = getattr(crypto, name)
+    found.restype = result
+    return found
+def load(file):
+    bio = ctypes.c_void_p(function('BIO_new_file')(file.encode(), b'r'))
+    key = function('PEM_read_bio_PrivateKey')(bio, None, None, None)
+    assert key, file
+    return ctypes.c_void_p(key)
+def decrypt(key):
+    context = ctypes.c_void_p(function('EVP_PKEY_CTX_new')(key, None))
+    assert function('EVP_PKEY_decrypt_init', ctypes.c_int)(context) == 1
+    out, size, secret = ctypes.create_string_buffer(256), ctypes.c_size_t(256), bytes([7] * 256)
+    done = function('EVP_PKEY_decrypt', ctypes.c_int)(
+        context, out, ctypes.byref(size), secret, ctypes.c_size_t(256))
+    assert done == 1
+    return out.raw[:size.value].hex()
+keys = [load(file) for file in sys.argv[1:]]
+for _ in range(2):
+    if os.fork() == 0:
+        print('-'.join(decrypt(key) for key in keys), flush=True)
+        os._exit(0)
+    os.wait()";
+
+#[test]
+fn forked_workers_have_one_stand_in_for_a_wrong_padding_and_no_two_keys_have_the_same() {
+    let parsec = with_key(Tpm, "create-rsa-key --key-name one");
+    parsec.tool("create-rsa-key --key-name two", &[]).ok();
+    for name in ["one", "two"] {
+        parsec.reference(&format!("parsec:{name}"), name);
+    }
+    let workers = parsec
+        .run("/usr/bin/python3")
+        .args(["-c", WORKERS, "one", "two"]);
+    let printed = workers.ok();
+    let [first, second] = printed.lines().collect::<Vec<_>>()[..] else {
+        panic!("{printed}");
+    };
+    assert_eq!(first, second);
+    let (one, two) = first.split_once('-').unwrap();
+    assert_ne!(one, two);
+}
+
 #[test]
 fn oaep_decrypts_with_the_policys_digest_and_says_which() {
     const OAEP: &str = "-pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256";

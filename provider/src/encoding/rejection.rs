@@ -1,11 +1,16 @@
 //! Implicit rejection for RSAES-PKCS1-v1_5: what stands in for a message whose padding is wrong
 //! (draft-irtf-cfrg-rsa-guidance §7, as OpenSSL has it since 3.2). The same ciphertext has the same one
-//! always, so that nobody who asks twice can tell it from a message.
+//! always, so that nobody who asks twice can tell it from a message; where the hardware gives no secret, as long
+//! as he asks processes of one family.
+
+use std::sync::OnceLock;
 
 use ctutils::{CtLt, CtSelect};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
+
+use crate::error::{Error, Reason, Result};
 
 /// A stand-in: the last [`Self::length`] of as many bytes as the modulus has.
 pub struct StandIn {
@@ -44,6 +49,33 @@ impl StandIn {
         let start = self.bytes.len() - self.length as usize;
         Zeroizing::new(self.bytes[start..].to_vec())
     }
+}
+
+/// The secret of the key with this modulus, where the hardware has none to give: of the process and of those
+/// that it forks, so that no two keys have one.
+pub fn secret_for(modulus: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    let secret = keyed(process_secret()?, &[modulus]);
+    Ok(Zeroizing::new(secret.to_vec()))
+}
+
+/// Makes the process' secret while a key is loaded: made at the first decryption, each worker that a server
+/// forks would have its own, and who asks two of them could tell a stand-in from a message.
+pub fn prepare() {
+    if let Err(error) = process_secret() {
+        // The first decryption tries it again, and says what went wrong.
+        log::debug!("{error}");
+    }
+}
+
+fn process_secret() -> Result<&'static [u8; 32]> {
+    static SECRET: OnceLock<[u8; 32]> = OnceLock::new();
+    if let Some(secret) = SECRET.get() {
+        return Ok(secret);
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret)
+        .map_err(|error| Error::new(Reason::Internal, format!("random secret: {error}")))?;
+    Ok(SECRET.get_or_init(|| secret))
 }
 
 /// `size` bytes in blocks of HMAC(key, counter ‖ label ‖ size in bits).

@@ -11,6 +11,7 @@ pub use public::{PublicKey, RsaUse};
 use zeroize::Zeroizing;
 
 use crate::digest::Digest;
+use crate::encoding::rejection;
 use crate::error::{Error, Reason, Result};
 
 /// A private key in hardware, with its public half. Cheap to clone.
@@ -19,6 +20,9 @@ pub struct Key(Arc<dyn HardwareKey>);
 
 impl Key {
     pub fn new(key: impl HardwareKey + 'static) -> Self {
+        if matches!(key.public(), PublicKey::Rsa { .. }) && !key.decrypts_raw() {
+            rejection::prepare();
+        }
         Self(Arc::new(key))
     }
 }

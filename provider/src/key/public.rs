@@ -31,9 +31,23 @@ impl PublicKey {
     /// An RSA key, if the numbers can be one.
     pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self> {
         const MAX_BYTES: usize = 16_384 / 8;
+        /// FIPS 186-5 §A.1.1 has no longer ones.
+        const MAX_EXPONENT_BITS: usize = 256;
         let (modulus, exponent) = (without_zeros(modulus), without_zeros(exponent));
         let bits = bit_length(modulus);
-        if !(512..=8 * MAX_BYTES).contains(&bits) || exponent.is_empty() {
+        // A longer exponent would keep a verification busy for minutes.
+        let is_odd = exponent.last().is_some_and(|last| last % 2 == 1);
+        if !is_odd || exponent == [1] || bit_length(exponent) > MAX_EXPONENT_BITS {
+            return Err(Error::new(
+                Reason::UnsupportedKey,
+                format!(
+                    "an RSA key with a public exponent of {} bits; it has to be odd, 3 or more, and of \
+                     {MAX_EXPONENT_BITS} bits at most",
+                    bit_length(exponent)
+                ),
+            ));
+        }
+        if !(512..=8 * MAX_BYTES).contains(&bits) {
             return Err(Error::new(
                 Reason::UnsupportedKey,
                 format!("an RSA modulus of {bits} bits; hwkey takes 512 to 16384"),
@@ -206,6 +220,12 @@ mod tests {
     fn keys_that_can_not_be_are_refused() {
         assert!(PublicKey::rsa(&[1, 2, 3], &[3]).is_err());
         assert!(PublicKey::rsa(&[], &[]).is_err());
+        for exponent in [&[0][..], &[1], &[2], &[1, 0, 0], &[0xff; 33]] {
+            assert!(
+                PublicKey::rsa(&[0xc7; 256], exponent).is_err(),
+                "{exponent:?}"
+            );
+        }
         assert!(PublicKey::ec(Curve::P256, &[4; 64]).is_err());
         assert!(PublicKey::ec(Curve::P256, &[2; 65]).is_err());
         assert!(PublicKey::ec(Curve::P256, &[]).is_err());

@@ -1,7 +1,5 @@
 //! RSA encryption, on the host, and decryption.
 
-use std::sync::OnceLock;
-
 use ossl_shim::params::{Descriptor, IntOrText, ParamsIn, ParamsOut, names};
 use ossl_shim::{AsymCipher, OperationContext};
 use zeroize::Zeroizing;
@@ -11,7 +9,7 @@ use super::message::digest_by_name;
 use super::signature::stopping;
 use crate::digest::Digest;
 use crate::encoding::oaep::Oaep;
-use crate::encoding::rejection::StandIn;
+use crate::encoding::rejection::{self, StandIn};
 use crate::encoding::{pkcs1_encryption, rsa_public};
 use crate::error::{Error, Reason, Result};
 use crate::key::{Decryption, Key, PublicKey};
@@ -222,7 +220,8 @@ impl RsaCipher {
             (true, false) => pkcs1_encryption::decode_openly(&raw(key, ciphertext)?),
             (false, true) => {
                 // Made in any case, so that it takes the same time.
-                let stand_in = StandIn::new(process_secret()?, ciphertext).message();
+                let secret = rejection::secret_for(numbers(key)?.0)?;
+                let stand_in = StandIn::new(&secret, ciphertext).message();
                 Ok(unpadded_by_hardware(key, ciphertext)?.unwrap_or(stand_in))
             }
             (false, false) => key.decrypt(&Decryption::Pkcs1, ciphertext),
@@ -334,18 +333,6 @@ fn unpadded_by_hardware(key: &Key, ciphertext: &[u8]) -> Result<Option<Zeroizing
         // Anything else is no answer about the message.
         Err(error) => Err(error),
     }
-}
-
-/// For stand-ins of keys that have no secret of their own: while the process lives they are the same.
-fn process_secret() -> Result<&'static [u8; 32]> {
-    static SECRET: OnceLock<[u8; 32]> = OnceLock::new();
-    if let Some(secret) = SECRET.get() {
-        return Ok(secret);
-    }
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret)
-        .map_err(|error| Error::new(Reason::Internal, format!("random secret: {error}")))?;
-    Ok(SECRET.get_or_init(|| secret))
 }
 
 /// The ciphertext with the modulus' size. OpenSSL takes shorter ones, too.

@@ -157,6 +157,16 @@ impl ParsecKey {
     }
 }
 
+/// How many bytes a message can have (RFC 8017 §7.1.1, §7.2.1).
+fn longest(how: &Decryption, public: &PublicKey) -> usize {
+    let frame = match how {
+        Decryption::Raw => 0,
+        Decryption::Pkcs1 => 11,
+        Decryption::Oaep { digest, .. } => 2 * digest.size() + 2,
+    };
+    public.bits().div_ceil(8).saturating_sub(frame)
+}
+
 /// What providers say of a wrong padding; those for TPMs and PKCS#11 a communication failure (parsec#619).
 fn tells_of_padding(status: ResponseStatus) -> bool {
     matches!(
@@ -276,7 +286,16 @@ impl HardwareKey for ParsecKey {
         };
         self.confirm(WHAT)?;
         match self.service.ask(self.provider, question) {
-            Ok(NativeResult::PsaAsymmetricDecrypt(decrypted)) => Ok(decrypted.plaintext),
+            Ok(NativeResult::PsaAsymmetricDecrypt(decrypted)) => {
+                let (size, longest) = (decrypted.plaintext.len(), longest(how, &self.public));
+                if size > longest {
+                    let problem =
+                        format!("the service returned {size} bytes; {longest} fit this key");
+                    let error = Error::new(Reason::TokenFailed, problem);
+                    return Err(error.within(&self.attempted(WHAT)));
+                }
+                Ok(decrypted.plaintext)
+            }
             Ok(_) => Err(self.failed(WHAT, Trouble::Nonsense)),
             Err(Trouble::Status(status)) if tells_of_padding(status) => Err(Error::new(
                 Reason::InvalidData,

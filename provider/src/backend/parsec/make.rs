@@ -139,6 +139,12 @@ fn attributes(kind: NewKey) -> Result<Attributes> {
                 ),
             ));
         }
+        NewKey::Rsa { bits, .. } if !(512..=16_384).contains(&bits) => {
+            return Err(Error::new(
+                Reason::UnsupportedKey,
+                format!("making an RSA key of {bits} bits: take 2048, or what the provider has"),
+            ));
+        }
         NewKey::Rsa { bits, allowed, .. } => (
             Type::RsaKeyPair,
             bits,
@@ -191,5 +197,11 @@ mod tests {
             allowed: RsaUse::Any,
         };
         assert!(attributes(exponent).is_err());
+        let endless = NewKey::Rsa {
+            bits: 1 << 32,
+            exponent: None,
+            allowed: RsaUse::Any,
+        };
+        assert!(attributes(endless).is_err());
     }
 }
